@@ -1,0 +1,53 @@
+#include "base/err.h"
+
+#include <stdarg.h>
+#include <stdio.h>
+#include <string.h>
+
+static void set(struct cnif_err *err, int code, const char *suffix, const char *format, va_list ap)
+{
+    int n;
+
+    err->code = code;
+    n = vsnprintf(err->msg, sizeof(err->msg), format, ap);
+    if (suffix && n >= 0 && (size_t)n < sizeof(err->msg))
+        (void)snprintf(err->msg + n, sizeof(err->msg) - (size_t)n, ": %s", suffix);
+}
+
+int cnif_err_set(struct cnif_err *reterr, int code, const char *format, ...)
+{
+    if (reterr) {
+        va_list ap;
+
+        va_start(ap, format);
+        set(reterr, code, NULL, format, ap);
+        va_end(ap);
+    }
+    return -code;
+}
+
+int cnif_err_errno(struct cnif_err *reterr, int code, const char *format, ...)
+{
+    if (reterr) {
+        va_list ap;
+        const char *text = strerrordesc_np(code);
+
+        va_start(ap, format);
+        set(reterr, code, text ? text : "unknown error", format, ap);
+        va_end(ap);
+    }
+    return -code;
+}
+
+void cnif_err_prefix(struct cnif_err *reterr, const char *format, ...)
+{
+    char kept[sizeof(reterr->msg)];
+    va_list ap;
+
+    if (!reterr)
+        return;
+    memcpy(kept, reterr->msg, sizeof(kept));
+    va_start(ap, format);
+    set(reterr, reterr->code, kept, format, ap);
+    va_end(ap);
+}

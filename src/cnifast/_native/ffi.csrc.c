@@ -1,0 +1,1 @@
+#include "cnifast.h"
