@@ -22,4 +22,24 @@ struct cnif_err {
     char msg[CNIF_ERR_MSG_MAX];
 };
 
+/* ---- netns: network namespaces as file descriptors ---- */
+
+/* Open the namespace at `path`; -EINVAL if it is something else. */
+int cnif_netns_open(const char *path, int *ret_fd, struct cnif_err *reterr);
+/* Device and inode of the namespace `fd`, of the calling thread's own for -1. */
+int cnif_netns_id(int fd, uint64_t *ret_dev, uint64_t *ret_ino, struct cnif_err *reterr);
+/* Make a new namespace and pin it at `path`, which must not exist. */
+int cnif_netns_create(const char *path, struct cnif_err *reterr);
+/* Unpin the namespace at `path` and remove the file; absent is success. */
+int cnif_netns_remove(const char *path, struct cnif_err *reterr);
+
+/* ---- netlink: sockets ---- */
+
+struct cnif_nlsock;
+
+/* A socket of a netlink protocol (NETLINK_ROUTE, ...) in the namespace `netns_fd`, -1: here. */
+int cnif_nlsock_open(int protocol, int netns_fd, struct cnif_nlsock **ret, struct cnif_err *reterr);
+/* Close and free; NULL is allowed. */
+void cnif_nlsock_close(struct cnif_nlsock *sock);
+
 #endif

@@ -1,0 +1,115 @@
+#include "netns/netns.h"
+
+#include "base/cleanup.h"
+#include "base/err.h"
+
+#include <fcntl.h>
+#include <linux/magic.h>
+#include <sched.h>
+#include <sys/mount.h>
+#include <sys/stat.h>
+#include <sys/vfs.h>
+
+#define OWN_NETNS "/proc/thread-self/ns/net"
+
+static int remember_home(struct cnif_netns_visit *visit, struct cnif_err *reterr)
+{
+    visit->home = open(OWN_NETNS, O_RDONLY | O_CLOEXEC);
+    return visit->home < 0 ? cnif_err_errno(reterr, errno, "open own network namespace") : 0;
+}
+
+int cnif_netns_enter(struct cnif_netns_visit *visit, int fd, struct cnif_err *reterr)
+{
+    int r;
+
+    visit->home = -1;
+    if (fd < 0)
+        return 0;
+    r = remember_home(visit, reterr);
+    if (r < 0)
+        return r;
+    if (setns(fd, CLONE_NEWNET) < 0) {
+        r = cnif_err_errno(reterr, errno, "enter network namespace");
+        cnif_closep(&visit->home);
+        return r;
+    }
+    return 0;
+}
+
+void cnif_netns_leave(struct cnif_netns_visit *visit)
+{
+    if (visit->home < 0)
+        return;
+    if (setns(visit->home, CLONE_NEWNET) < 0)
+        abort();
+    cnif_closep(&visit->home);
+}
+
+int cnif_netns_open(const char *path, int *ret_fd, struct cnif_err *reterr)
+{
+    cnif_cleanup_close int fd = -1;
+    struct statfs fs;
+
+    fd = open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK | O_NOCTTY);
+    if (fd < 0)
+        return cnif_err_errno(reterr, errno, "open network namespace %s", path);
+    if (fstatfs(fd, &fs) < 0)
+        return cnif_err_errno(reterr, errno, "open network namespace %s", path);
+    if (fs.f_type != NSFS_MAGIC)
+        return cnif_err_set(reterr, EINVAL, "open network namespace %s: not a namespace", path);
+    *ret_fd = CNIF_TAKE_FD(fd);
+    return 0;
+}
+
+int cnif_netns_id(int fd, uint64_t *ret_dev, uint64_t *ret_ino, struct cnif_err *reterr)
+{
+    struct stat st;
+
+    if ((fd < 0 ? stat(OWN_NETNS, &st) : fstat(fd, &st)) < 0)
+        return cnif_err_errno(reterr, errno, "identify network namespace");
+    *ret_dev = st.st_dev;
+    *ret_ino = st.st_ino;
+    return 0;
+}
+
+/* Bind the namespace this thread is in to `path`, which is made for it. */
+static int pin_current(const char *path, struct cnif_err *reterr)
+{
+    cnif_cleanup_close int fd = open(path, O_RDONLY | O_CLOEXEC | O_CREAT | O_EXCL, 0444);
+
+    if (fd < 0)
+        return cnif_err_errno(reterr, errno, "create %s", path);
+    if (mount(OWN_NETNS, path, NULL, MS_BIND, NULL) < 0) {
+        int r = cnif_err_errno(reterr, errno, "mount network namespace on %s", path);
+
+        (void)unlink(path);
+        return r;
+    }
+    return 0;
+}
+
+int cnif_netns_create(const char *path, struct cnif_err *reterr)
+{
+    struct cnif_netns_visit visit;
+    int r = remember_home(&visit, reterr);
+
+    if (r < 0)
+        return r;
+    if (unshare(CLONE_NEWNET) < 0) {
+        r = cnif_err_errno(reterr, errno, "create network namespace");
+        cnif_closep(&visit.home);
+        return r;
+    }
+    r = pin_current(path, reterr);
+    cnif_netns_leave(&visit);
+    return r;
+}
+
+int cnif_netns_remove(const char *path, struct cnif_err *reterr)
+{
+    if (umount2(path, MNT_DETACH) < 0 && errno != EINVAL && errno != ENOENT)
+        return cnif_err_errno(reterr, errno, "unmount network namespace %s", path);
+    if (unlink(path) < 0 && errno != ENOENT)
+        return cnif_err_errno(reterr, errno, "remove %s", path);
+    return 0;
+}
