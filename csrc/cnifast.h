@@ -22,6 +22,21 @@ struct cnif_err {
     char msg[CNIF_ERR_MSG_MAX];
 };
 
+/* ---- fault: make the Nth step of an operation fail (built with CNIF_FAULTS) ---- */
+
+#define CNIF_FAULT_KILL (-1)
+
+/*
+ * From now on count the steps that change state and fail the n-th (from 1; 0:
+ * none) with errno value `code`, or kill the process there for CNIF_FAULT_KILL.
+ * -EOPNOTSUPP when the core was built without CNIF_FAULTS.
+ */
+int cnif_fault_arm(unsigned int n, int code);
+/* Steps counted since cnif_fault_arm(). */
+unsigned int cnif_fault_count(void);
+/* Name of the step that was made to fail, NULL if none was. */
+const char *cnif_fault_failed(void);
+
 /* ---- netns: network namespaces as file descriptors ---- */
 
 /* Open the namespace at `path`; -EINVAL if it is something else. */
