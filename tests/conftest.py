@@ -1,0 +1,59 @@
+"""Fixtures of every test: private nodes, ways to execute plugins, the reference to compare with."""
+
+from __future__ import annotations
+
+import os
+import shutil
+from typing import TYPE_CHECKING
+
+import pytest
+
+from helpers.node import TOOLS_PATH, Machine, Node, UnavailableError
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+
+def open_node() -> Node:
+    """Return an open node, or skip the test with the reason why there is none."""
+    try:
+        Machine.enter()
+    except UnavailableError as reason:
+        pytest.skip(str(reason))
+    node = Node()
+    node.open()
+    return node
+
+
+@pytest.fixture
+def node() -> Iterator[Node]:
+    """A fresh private node that the test (and every program it starts) is on."""
+    opened = open_node()
+    try:
+        yield opened
+    finally:
+        opened.close()
+
+
+@pytest.fixture
+def clean_node(node: Node) -> Iterator[Node]:
+    """A node on which the test must leave nothing: no link but bridges, no process."""
+    yield node
+    assert node.strays() == []
+    assert node.processes() == []
+
+
+@pytest.fixture(scope="session")
+def reference() -> str:
+    """The directory of the reference's plugins (CNIFAST_REFERENCE, else Debian's)."""
+    directory = os.environ.get("CNIFAST_REFERENCE", "/usr/lib/cni")
+    if shutil.which("bridge", path=directory) is None:
+        pytest.skip(f"no reference plugins in {directory} (Debian: containernetworking-plugins)")
+    return directory
+
+
+def need_tools(*names: str) -> None:
+    """Skip the test when a program it needs is not installed."""
+    for name in names:
+        if shutil.which(name, path=TOOLS_PATH) is None:
+            pytest.skip(f"needs the program {name}")

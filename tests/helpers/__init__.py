@@ -1,0 +1,1 @@
+"""What tests of behaviour share: private nodes, ways to call plugins, observers of the kernel."""
