@@ -1,0 +1,183 @@
+/*
+ * The course of one call: what to do is decided here, from the environment and
+ * the configuration file; forward.c and cold.c do it.
+ */
+#include "shim.h"
+
+#define CONFIG_PATH    "/etc/cnifast/config.toml"
+#define DEFAULT_SOCKET "/run/cnifast/cnifast.sock"
+
+static const char versions_json[] =
+    "{\"cniVersion\":\"1.1.0\",\"supportedVersions\":[\"0.1.0\",\"0.2.0\",\"0.3.0\",\"0.3.1\","
+    "\"0.4.0\",\"1.0.0\",\"1.1.0\"]}\n";
+static const char versions_text[] =
+    "CNI protocol versions supported: 0.1.0, 0.2.0, 0.3.0, 0.3.1, 0.4.0, 1.0.0, 1.1.0\n";
+
+/* One byte more than is allowed, to see that there was more. */
+static char request_room[SHIM_HEADER_SIZE + SHIM_PAYLOAD_MAX + 1] __attribute__((aligned(16)));
+
+void shim_write_all(int fd, const char *data, size_t len)
+{
+    while (len) {
+        long n = sys_write(fd, data, len);
+
+        if (n == -EINTR)
+            continue;
+        if (n <= 0)
+            sys_exit(1);
+        data += n;
+        len -= (size_t)n;
+    }
+}
+
+void shim_fail(enum shim_code code, const char *const parts[])
+{
+    static char room[4096];
+    struct shim_buf b = {.data = room, .size = sizeof(room)};
+
+    shim_put_error(&b, code, parts);
+    if (b.overflow) {
+        static const char *const lost[] = {"the reason is too long to print", NULL};
+
+        b.len = 0;
+        b.overflow = false;
+        shim_put_error(&b, code, lost);
+    }
+    shim_write_all(1, b.data, b.len);
+    sys_exit(1);
+}
+
+/* A closed standard descriptor would be taken by the next file that is opened. */
+static void fill_stdio(void)
+{
+    for (int fd = 0; fd <= 2; fd++)
+        if (sys_fcntl(fd, F_GETFD) == -EBADF)
+            (void)sys_open("/dev/null", O_RDWR);
+}
+
+static int about(const char *plugin)
+{
+    static char room[512];
+    struct shim_buf b = {.data = room, .size = sizeof(room)};
+
+    shim_put_text(&b, "CNI ");
+    shim_put_text(&b, plugin);
+    shim_put_text(&b, " plugin " CNIF_BUILD "\n");
+    shim_put_text(&b, versions_text);
+    shim_write_all(2, b.data, b.len);
+    return 0;
+}
+
+static void read_stdin(struct shim_buf *b)
+{
+    size_t limit = b->len + SHIM_STDIN_MAX;
+
+    for (;;) {
+        long n = sys_read(0, b->data + b->len, limit + 1 - b->len);
+        char room[24];
+
+        if (n == -EINTR)
+            continue;
+        if (n < 0)
+            SHIM_FAIL(SHIM_IO_FAILURE, "error reading from stdin: ", shim_errno_name(-n, room));
+        if (n == 0)
+            return;
+        b->len += (size_t)n;
+        if (b->len > limit)
+            SHIM_FAIL(SHIM_DECODING_FAILURE,
+                      "the network configuration on stdin is larger than 1 MiB");
+    }
+}
+
+/* The file is optional; one that is there must be readable in one piece. */
+static void read_config(struct shim_config *ret)
+{
+    static char room[8192];
+    char name[24];
+    long fd = sys_open(CONFIG_PATH, O_RDONLY | O_CLOEXEC | O_NOCTTY);
+    long n;
+
+    shim_config_parse("", 0, ret);
+    if (fd == -ENOENT || fd == -ENOTDIR)
+        return;
+    n = fd < 0 ? fd : sys_read((int)fd, room, sizeof(room));
+    if (n < 0)
+        SHIM_FAIL(SHIM_IO_FAILURE, "cannot read " CONFIG_PATH ": ", shim_errno_name(-n, name));
+    if (n == sizeof(room))
+        SHIM_FAIL(SHIM_IO_FAILURE, CONFIG_PATH " is larger than 8 KiB");
+    shim_config_parse(room, (size_t)n, ret);
+}
+
+static void settle_mode(struct shim_call *call)
+{
+    const char *mode = shim_env_get(call->envp, "CNIFAST_SERVICE");
+    const char *socket = shim_env_get(call->envp, "CNIFAST_SOCKET");
+    size_t socket_len = socket ? shim_strlen(socket) : 0;
+    struct shim_buf b = {.data = call->socket, .size = sizeof(call->socket)};
+
+    call->mode = shim_mode_parse(mode, mode ? shim_strlen(mode) : 0);
+    if (call->mode == SHIM_MODE_INVALID)
+        SHIM_FAIL(SHIM_INVALID_ENVIRONMENT,
+                  "CNIFAST_SERVICE is neither auto, off nor required: ", mode);
+    if (call->mode == SHIM_MODE_UNSET || !socket_len) {
+        struct shim_config config;
+
+        read_config(&config);
+        if (call->mode == SHIM_MODE_UNSET)
+            call->mode = config.mode;
+        if (call->mode == SHIM_MODE_INVALID)
+            SHIM_FAIL(SHIM_INTERNAL, CONFIG_PATH ": service is neither auto, off nor required");
+        if (call->mode == SHIM_MODE_UNSET)
+            call->mode = SHIM_MODE_AUTO;
+        if (!socket_len) {
+            socket = config.socket_len ? config.socket : DEFAULT_SOCKET;
+            socket_len = config.socket_len ? config.socket_len : shim_strlen(DEFAULT_SOCKET);
+        }
+    }
+    shim_put(&b, socket, socket_len);
+    shim_put_string(&b, "");
+    if (b.overflow || call->socket[0] != '/')
+        SHIM_FAIL(SHIM_INVALID_ENVIRONMENT,
+                  "the path of the service's socket is not absolute or too long");
+}
+
+int shim_main(const char *argv0, char **envp)
+{
+    static struct shim_call call;
+    const char *command = shim_env_get(envp, "CNI_COMMAND");
+    enum shim_outcome outcome;
+    const char *why = "";
+
+    fill_stdio();
+    call.plugin = shim_plugin_name(argv0);
+    call.envp = envp;
+    if (!command || !*command)
+        return about(call.plugin);
+    if (shim_streq(command, "VERSION")) {
+        shim_write_all(1, versions_json, sizeof(versions_json) - 1);
+        return 0;
+    }
+    call.guard = shim_env_get(envp, "CNIFAST_COLD");
+    if (shim_guard_has(call.guard, call.plugin))
+        SHIM_FAIL(SHIM_INVALID_CONFIG, "plugin ", call.plugin,
+                  " already runs further up in this call (", call.guard,
+                  "): the configuration delegates in a circle");
+
+    call.request.data = request_room;
+    call.request.size = SHIM_HEADER_SIZE + SHIM_PREFIX_MAX;
+    shim_request_begin(&call.request, CNIF_BUILD, call.plugin, envp);
+    call.fits = !call.request.overflow;
+    if (!call.fits)
+        call.request.len = 0;
+    call.stdin_at = call.request.len;
+    call.request.size = sizeof(request_room);
+    read_stdin(&call.request);
+
+    settle_mode(&call);
+    if (call.mode == SHIM_MODE_OFF)
+        shim_cold(&call, false);
+    outcome = shim_forward(&call, &why);
+    if (call.mode == SHIM_MODE_REQUIRED && outcome != SHIM_ASKED_COLD)
+        SHIM_FAIL(SHIM_TRY_AGAIN_LATER, "the cnifast service cannot be used: ", why);
+    shim_cold(&call, outcome == SHIM_NO_SERVICE);
+}

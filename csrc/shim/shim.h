@@ -1,0 +1,69 @@
+/*
+ * The plugin binary: one static program under every plugin name.  It forwards
+ * the call to the resident service, or, where there is none, becomes a Python
+ * interpreter that runs the plugin itself.
+ *
+ * Not a place for CNI semantics: it answers VERSION and says what it is; all
+ * else is decided in Python.  It takes no memory from the kernel beyond its own
+ * image, and never runs a call twice.
+ */
+#ifndef CNIF_SHIM_SHIM_H
+#define CNIF_SHIM_SHIM_H
+
+#include "frame.h"
+#include "sys.h"
+
+#define SHIM_PATH_ROOM 1008
+
+/*
+ * Written into the binary by `cnifast plugins install`, which finds it by its
+ * mark: where the interpreter and the entry of the cold path are.
+ */
+struct shim_place {
+    char mark[16];
+    char build[16];
+    char python[SHIM_PATH_ROOM];
+    char script[SHIM_PATH_ROOM];
+};
+
+/* One call, as far as the shim cares. */
+struct shim_call {
+    const char *plugin;
+    char **envp;
+    const char *guard; /* plugins that run cold further up */
+    struct shim_buf request;
+    size_t stdin_at; /* where standard input starts in the request */
+    bool fits;       /* the request can be forwarded */
+    enum shim_mode mode;
+    char socket[sizeof(((struct sockaddr_un *)NULL)->sun_path)];
+};
+
+enum shim_outcome {
+    SHIM_NO_SERVICE, /* nobody listens */
+    SHIM_UNUSABLE,   /* somebody might, but not for us */
+    SHIM_ASKED_COLD, /* the service wants the call run here */
+};
+
+/* shim.c: the exit status of the whole call. */
+int shim_main(const char *argv0, char **envp);
+_Noreturn void shim_start(long *stack);
+
+/* shim.c: report CNI error `code` on standard output and exit; `parts` ends with NULL. */
+_Noreturn void shim_fail(enum shim_code code, const char *const parts[]);
+#define SHIM_FAIL(code, ...) shim_fail(code, (const char *const[]){__VA_ARGS__, NULL})
+
+/* shim.c: write all of it, or exit. */
+void shim_write_all(int fd, const char *data, size_t len);
+
+/*
+ * forward.c: have the service answer the call.  Returns only while nothing was
+ * done, with *ret_why naming the reason; exits once a request has been sent.
+ */
+enum shim_outcome shim_forward(struct shim_call *call, const char **ret_why);
+
+/* cold.c: become the interpreter.  With `leave_service` it starts a service for the next call. */
+_Noreturn void shim_cold(struct shim_call *call, bool leave_service);
+
+extern const struct shim_place shim_place;
+
+#endif
