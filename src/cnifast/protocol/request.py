@@ -1,0 +1,164 @@
+"""One call of a plugin as data: what the environment and standard input said.
+
+``validate_*`` hold the rules for names that come from outside; a name that passes can be used
+in a path or given to the kernel.
+"""
+
+from __future__ import annotations
+
+from cnifast.protocol.errors import INVALID_ENVIRONMENT, INVALID_NETWORK_CONFIG, CNIError
+from cnifast.protocol.result import parse_prev_result
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+    from typing import Any
+
+    from cnifast.protocol.result import Result
+
+IFNAME_MAX = 15  # bytes, as the kernel has it
+
+_ALNUM = "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789"
+_NAME = _ALNUM + "_.-"
+_SPACES = (
+    "\t\n\v\f\r \u0085\u00a0\u1680\u2000\u2001\u2002\u2003\u2004\u2005\u2006\u2007\u2008\u2009"
+    "\u200a\u2028\u2029\u202f\u205f\u3000"
+)
+_NOT_IN_IFNAME = frozenset("/:" + _SPACES)
+
+
+class Place:
+    """Where a call takes effect, for callers that hold more than paths.
+
+    ``host_netns`` and ``netns`` are file descriptors of the caller's and the container's
+    network namespace; None means the current one, and the one at ``Request.netns``.  ``warm``
+    is what the service's thread keeps ready between calls.  ``mount_same`` tells whether paths
+    mean the same here as for the caller; ``delegates`` whether other programs may be executed
+    here on the caller's behalf.
+    """
+
+    __slots__ = ("delegates", "host_netns", "mount_same", "netns", "warm")
+
+    def __init__(
+        self,
+        host_netns: int | None = None,
+        netns: int | None = None,
+        warm: object = None,
+        *,
+        mount_same: bool = True,
+        delegates: bool = True,
+    ) -> None:
+        self.host_netns = host_netns
+        self.netns = netns
+        self.warm = warm
+        self.mount_same = mount_same
+        self.delegates = delegates
+
+
+class Request:
+    """A validated call.
+
+    ``conf`` is the decoded configuration, ``stdin`` its bytes as they came; ``env`` is the
+    whole environment given, for programs executed on the caller's behalf.
+    """
+
+    __slots__ = (
+        "args",
+        "cni_version",
+        "command",
+        "conf",
+        "container_id",
+        "env",
+        "ifname",
+        "name",
+        "netns",
+        "netns_override",
+        "path",
+        "place",
+        "plugin",
+        "stdin",
+    )
+
+    def __init__(
+        self,
+        plugin: str,
+        command: str,
+        env: Mapping[str, str],
+        stdin: bytes,
+        conf: dict[str, Any],
+        name: str,
+        cni_version: str,
+        place: Place | None = None,
+    ) -> None:
+        given = env.get
+        self.plugin = plugin
+        self.command = command
+        self.container_id = given("CNI_CONTAINERID", "")
+        self.netns = given("CNI_NETNS", "")
+        self.ifname = given("CNI_IFNAME", "")
+        self.args = given("CNI_ARGS", "")
+        self.path = given("CNI_PATH", "")
+        self.netns_override = given("CNI_NETNS_OVERRIDE", "")
+        self.env = env
+        self.stdin = stdin
+        self.conf = conf
+        self.name = name
+        self.cni_version = cni_version
+        self.place = place or Place()
+
+    def prev_result(self) -> Result | None:
+        """Return the result of the plugin before this one in the chain, None without one.
+
+        Raises:
+            DecodeError: there is one, but not in a form that its version allows.
+        """
+        return parse_prev_result(self.conf, self.cni_version)
+
+
+def _is_name(text: str) -> bool:
+    """Tell whether a text starts with a letter or digit and goes on with those, "_", "." or "-"."""
+    return text[:1] in _ALNUM and not text.strip(_NAME)
+
+
+def validate_container_id(text: str) -> None:
+    """Refuse what is not a container ID: code 4."""
+    if not text or not _is_name(text):
+        raise CNIError(INVALID_ENVIRONMENT, "invalid characters in containerID", text)
+
+
+def validate_network_name(text: str) -> None:
+    """Refuse what is not a network name: code 7."""
+    if not text:
+        raise CNIError(INVALID_NETWORK_CONFIG, "missing network name")
+    if not _is_name(text):
+        raise CNIError(INVALID_NETWORK_CONFIG, "invalid characters found in network name", text)
+
+
+def validate_interface_name(text: str) -> None:
+    """Refuse what the kernel would not take as the literal name of an interface: code 4."""
+    try:
+        size = len(text.encode())
+    except UnicodeEncodeError:
+        raise CNIError(INVALID_ENVIRONMENT, "interface name is not UTF-8", ascii(text)) from None
+    if size == 0:
+        raise CNIError(INVALID_ENVIRONMENT, "interface name is empty")
+    if size > IFNAME_MAX:
+        raise CNIError(
+            INVALID_ENVIRONMENT,
+            "interface name is too long",
+            f"interface name should be less than {IFNAME_MAX + 1} characters",
+        )
+    if text in (".", ".."):
+        raise CNIError(INVALID_ENVIRONMENT, "interface name is . or ..")
+    if not _NOT_IN_IFNAME.isdisjoint(text):
+        raise CNIError(
+            INVALID_ENVIRONMENT, "interface name contains / or : or whitespace characters"
+        )
+    if "%" in text:
+        raise CNIError(INVALID_ENVIRONMENT, "interface name contains %, a pattern to the kernel")
+
+
+def validate_plugin_type(text: str, key: str = "type") -> None:
+    """Refuse a plugin name that could lead out of the directories of CNI_PATH: code 7."""
+    if text in (".", "..") or "/" in text or "\\" in text or "\0" in text:
+        raise CNIError(INVALID_NETWORK_CONFIG, f"invalid plugin name in {key}", text)
