@@ -113,13 +113,16 @@ def loads(data: bytes) -> Any:
         raise DecodeError("exceeded max depth") from None
     except SystemError:
         # Before 3.12 the scanner has no words for an error until this module is loaded.
-        import json.decoder  # noqa: PLC0415
+        import json.decoder  # noqa: F401, PLC0415
 
         return loads(data)
     except DecodeError:
         raise
     except ValueError as e:
-        why = str(e) if hasattr(e, "pos") else "a number has too many digits"
+        at = getattr(e, "pos", None)
+        if at is None:
+            raise DecodeError("a number has too many digits") from None
+        why = "unexpected end of JSON input" if at >= len(text) else str(e)
         raise DecodeError(why) from None
     if end != len(text):
         rest = text[end:].lstrip(_BLANKS)
