@@ -31,14 +31,20 @@ def _object(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
         return result
     result = {}
     for key, value in pairs:
-        earlier = result.pop(key, None)
-        if value is None:
-            result[key] = earlier
-        elif type(earlier) is dict and type(value) is dict:
-            result[key] = _object([*earlier.items(), *value.items()])
-        else:
-            result[key] = value
+        _put(result, key, value)
     return result
+
+
+def _put(target: dict[str, Any], key: str, value: Any) -> None:
+    """Add a member that may be there already, in time proportional to the value alone."""
+    earlier = target.pop(key, None)
+    if value is None:
+        value = earlier
+    elif type(earlier) is dict and type(value) is dict:
+        for inner, item in value.items():
+            _put(earlier, inner, item)
+        value = earlier
+    target[key] = value
 
 
 def _no_object(value: object) -> Never:
@@ -60,18 +66,18 @@ class _Rules:
 _scan: Callable[[str, int], tuple[Any, int]]
 _chunks: Callable[[object, int], Iterable[str]]
 try:
-    from _json import encode_basestring_ascii, make_encoder, make_scanner
+    from _json import encode_basestring, make_encoder, make_scanner
 
     _scan = make_scanner(_Rules())  # type: ignore[arg-type]
-    _chunks = make_encoder(
-        None, _no_object, encode_basestring_ascii, None, ":", ",", False, False, False
-    )
+    _chunks = make_encoder(None, _no_object, encode_basestring, None, ":", ",", False, False, False)
 except (ImportError, TypeError):
     from json import JSONDecoder, JSONEncoder
 
     _decoder = JSONDecoder(object_pairs_hook=_object, parse_constant=_no_constant)
     _scan = _decoder.scan_once  # type: ignore[attr-defined]
-    _encoder = JSONEncoder(check_circular=False, allow_nan=False, separators=(",", ":"))
+    _encoder = JSONEncoder(
+        ensure_ascii=False, check_circular=False, allow_nan=False, separators=(",", ":")
+    )
 
     def _chunks(value: object, _level: int) -> Iterable[str]:
         return _encoder.iterencode(value)
@@ -139,13 +145,15 @@ def _misplaced(text: str, at: int, where: str) -> DecodeError:
 
 
 def dumps(value: object) -> bytes:
-    """Encode a value as compact JSON in ASCII, without a line end.
+    """Encode a value as compact JSON in UTF-8, without a line end.
+
+    A surrogate, which stands for a byte of the environment that was not UTF-8, becomes "?".
 
     Raises:
         TypeError: an object in it has no JSON form.
         ValueError: a number in it is NaN or infinite.
     """
-    return "".join(_chunks(value, 0)).encode("ascii")
+    return "".join(_chunks(value, 0)).encode("utf-8", "replace")
 
 
 def quote(text: str) -> str:

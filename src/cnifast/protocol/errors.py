@@ -39,6 +39,8 @@ PLUGIN_NOT_AVAILABLE = 50
 LIMITED_CONNECTIVITY = 51
 INTERNAL = 999
 
+_SHOWN_MAX = 2000  # characters of a message or its details; input can be much longer
+
 
 class CNIError(Exception):
     """An error as the runtime sees it: a code, a message, and details that may be empty."""
@@ -57,12 +59,17 @@ class CNIError(Exception):
         body: dict[str, object] = {
             "cniVersion": cni_version,
             "code": self.code,
-            "msg": self.msg,
+            "msg": _shown(self.msg),
         }
         if self.details:
-            body["details"] = self.details
+            body["details"] = _shown(self.details)
         return dumps(body)
 
 
 class RunCold(Exception):  # noqa: N818 - an instruction to the caller, not a failure
     """The call has to run in the caller's own process; nothing was done.  The text says why."""
+
+
+def _shown(text: str) -> str:
+    """Return a text of a length that belongs into an answer."""
+    return text if len(text) <= _SHOWN_MAX else f"{text[:_SHOWN_MAX]}..."

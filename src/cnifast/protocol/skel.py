@@ -7,6 +7,7 @@ reference, because runtimes act on the code of the first failure.
 
 from __future__ import annotations
 
+from cnifast import __version__
 from cnifast.protocol import errors, versions
 from cnifast.protocol.codec import DecodeError, dumps, loads, quote
 from cnifast.protocol.errors import CNIError, RunCold
@@ -46,7 +47,6 @@ if TYPE_CHECKING:
             """Raise when an ADD could not succeed now."""
 
 
-BUILD = "v0.1.0"
 STDIN_MAX = 1 << 20  # bytes
 
 # Variables in the order they are looked at: which commands need them, what is checked then.
@@ -114,7 +114,8 @@ def dispatch(
 def about(plugin: str) -> bytes:
     """Return what a plugin says on standard error when it is run without CNI_COMMAND."""
     supported = ", ".join(versions.supported_by(plugin))
-    return f"CNI {plugin} plugin {BUILD}\nCNI protocol versions supported: {supported}\n".encode()
+    text = f"CNI {plugin} plugin {__version__}\nCNI protocol versions supported: {supported}\n"
+    return text.encode("utf-8", "replace")
 
 
 def version_info(plugin: str) -> bytes:

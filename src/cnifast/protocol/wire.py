@@ -115,8 +115,10 @@ def encode_request(request: WireRequest) -> bytes:
 def decode_request(payload: bytes, flags: int = 0) -> WireRequest:
     """Return the call in the payload of a REQUEST.
 
+    Of several values of one variable the first counts; an entry without "=" is none.
+
     Raises:
-        WireError: the payload ends early, or a variable has no name.
+        WireError: the payload ends early.
     """
     try:
         mnt = _NAMESPACE.unpack_from(payload)
@@ -132,12 +134,11 @@ def decode_request(payload: bytes, flags: int = 0) -> WireRequest:
             break
         texts.append(payload[start:end].decode("utf-8", "surrogateescape"))
         start = end + 1
-    env = {}
+    env: dict[str, str] = {}
     for text in texts[2:]:
         key, equals, value = text.partition("=")
-        if not key or not equals:
-            raise WireError("a variable without a name")
-        env[key] = value
+        if equals:
+            env.setdefault(key, value)
     return WireRequest(
         mnt, texts[0], texts[1], env, payload[end + 1 :], netns=bool(flags & FLAG_NETNS)
     )
