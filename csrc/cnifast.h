@@ -57,4 +57,165 @@ int cnif_nlsock_open(int protocol, int netns_fd, struct cnif_nlsock **ret, struc
 /* Close and free; NULL is allowed. */
 void cnif_nlsock_close(struct cnif_nlsock *sock);
 
+/* ---- netns: sysctls ---- */
+
+struct cnif_sysctl {
+    const char *path; /* below /proc/sys, with slashes */
+    const char *value;
+    bool optional; /* a missing file or a refused write is no error */
+};
+
+/* In the namespace `netns_fd` (-1: here), give each sysctl its value; those that have it are
+ * left alone. */
+int cnif_sysctl_write(int netns_fd, const struct cnif_sysctl *sysctls, size_t count,
+                      struct cnif_err *reterr);
+/* The value without its newline, in `value`. */
+int cnif_sysctl_read(int netns_fd, const char *path, char *value, size_t size,
+                     struct cnif_err *reterr);
+
+/* ---- rtnl: links, addresses, routes ---- */
+
+#define CNIF_IFNAME_MAX 16
+#define CNIF_ALIAS_MAX  256
+#define CNIF_MAC_MAX    32
+
+struct cnif_ip {
+    uint8_t family; /* AF_INET, AF_INET6; 0: none */
+    uint8_t prefix;
+    uint8_t bytes[16]; /* network order, IPv4 in the first four */
+};
+
+struct cnif_link {
+    int32_t index;
+    int32_t master; /* 0: none */
+    int32_t parent; /* IFLA_LINK: the peer of a veth, the lower device of a macvlan; 0: none */
+    int32_t parent_netnsid; /* -1: the same namespace */
+    uint32_t flags;         /* IFF_* */
+    uint32_t mtu;
+    uint32_t txqlen;
+    uint32_t group;
+    uint32_t promiscuity;
+    uint16_t type; /* ARPHRD_* */
+    uint8_t operstate;
+    uint8_t mac_len;
+    uint8_t mac[CNIF_MAC_MAX];
+    char name[CNIF_IFNAME_MAX];
+    char kind[CNIF_IFNAME_MAX];
+    char alias[CNIF_ALIAS_MAX];
+    /* where the link is a bridge port */
+    bool is_port, hairpin, isolated;
+    /* where it is a bridge */
+    bool vlan_filtering;
+    /* where it is a macvlan */
+    uint32_t macvlan_mode; /* MACVLAN_MODE_* */
+    uint32_t bcqueuelen;
+};
+
+/* What a new link shall be.  Zero, NULL and -1 (fds) leave a thing to the kernel. */
+struct cnif_link_spec {
+    const char *kind;
+    const char *name;
+    const char *alias;
+    uint32_t mtu;
+    uint32_t txqlen; /* only if has_txqlen */
+    int32_t master;
+    int32_t parent;
+    int netns_fd;
+    bool up;
+    bool has_mac;
+    bool has_txqlen;
+    uint8_t mac[6];
+    struct {
+        const char *name;
+        uint32_t mtu;
+        int netns_fd;
+        bool has_mac;
+        uint8_t mac[6];
+    } peer; /* veth */
+    struct {
+        uint32_t mode;
+        uint32_t bcqueuelen;
+    } macvlan;
+    struct {
+        bool vlan_filtering;
+    } bridge;
+};
+
+/* What to change of a link: only what is set. */
+struct cnif_link_change {
+    uint32_t flags; /* wanted values of the IFF_* bits in flags_mask */
+    uint32_t flags_mask;
+    uint32_t mtu;      /* 0: keep */
+    int32_t master;    /* -1: keep, 0: none */
+    int netns_fd;      /* -1: keep */
+    const char *name;  /* NULL: keep */
+    const char *alias; /* NULL: keep */
+    bool has_mac;
+    uint8_t mac[6];
+};
+
+struct cnif_address {
+    int32_t index;
+    struct cnif_ip ip;
+    uint32_t flags; /* IFA_F_* */
+    uint8_t scope;
+};
+
+struct cnif_route {
+    struct cnif_ip dst; /* prefix 0: the default route */
+    struct cnif_ip gateway;
+    int32_t oif;
+    uint32_t table; /* 0: main */
+    uint32_t priority;
+    uint32_t mtu;
+    uint32_t advmss;
+    int16_t scope;    /* -1: as fits */
+    uint8_t protocol; /* 0: boot */
+    uint8_t type;     /* 0: unicast */
+};
+
+/* A link by name, or by index where name is NULL; -ENODEV if there is none. */
+int cnif_link_get(struct cnif_nlsock *sock, const char *name, int32_t index, struct cnif_link *ret,
+                  struct cnif_err *reterr);
+/* Create a link; -EEXIST if the name is taken. */
+int cnif_link_add(struct cnif_nlsock *sock, const struct cnif_link_spec *spec,
+                  struct cnif_err *reterr);
+int cnif_link_change(struct cnif_nlsock *sock, int32_t index, const struct cnif_link_change *change,
+                     struct cnif_err *reterr);
+/* Delete a link and wait for the kernel to be through with it. */
+int cnif_link_delete(struct cnif_nlsock *sock, int32_t index, struct cnif_err *reterr);
+
+/* Options of a bridge port: -1 keeps, 0 and 1 set. */
+int cnif_port_set(struct cnif_nlsock *sock, int32_t index, int hairpin, int isolated,
+                  struct cnif_err *reterr);
+/* VLANs first..last (1..4094) of a bridge port; `add` false removes them. */
+int cnif_port_vlan(struct cnif_nlsock *sock, int32_t index, bool add, uint16_t first, uint16_t last,
+                   bool pvid_untagged, struct cnif_err *reterr);
+/* The VLANs a bridge port has, as one bit each in `bits` (512 bytes). */
+int cnif_port_vlans(struct cnif_nlsock *sock, int32_t index, uint8_t *bits,
+                    struct cnif_err *reterr);
+
+/* -EEXIST if the very address is there; flags: IFA_F_*. */
+int cnif_addr_add(struct cnif_nlsock *sock, int32_t index, const struct cnif_ip *ip, uint32_t flags,
+                  struct cnif_err *reterr);
+int cnif_addr_delete(struct cnif_nlsock *sock, int32_t index, const struct cnif_ip *ip,
+                     struct cnif_err *reterr);
+/* Add a route; `exclusive`: -EEXIST if there is one to that destination. */
+int cnif_route_add(struct cnif_nlsock *sock, const struct cnif_route *route, bool exclusive,
+                   struct cnif_err *reterr);
+int cnif_route_delete(struct cnif_nlsock *sock, const struct cnif_route *route,
+                      struct cnif_err *reterr);
+
+/*
+ * Filtered dumps, retried when a change interrupts them.  The arrays are the
+ * caller's, to be released with cnif_free.
+ */
+int cnif_link_dump(struct cnif_nlsock *sock, int32_t master, const char *kind,
+                   struct cnif_link **ret_links, size_t *ret_count, struct cnif_err *reterr);
+int cnif_addr_dump(struct cnif_nlsock *sock, int32_t index, uint8_t family,
+                   struct cnif_address **ret_addresses, size_t *ret_count, struct cnif_err *reterr);
+int cnif_route_dump(struct cnif_nlsock *sock, int32_t oif, uint8_t family, uint32_t table,
+                    struct cnif_route **ret_routes, size_t *ret_count, struct cnif_err *reterr);
+void cnif_free(void *array);
+
 #endif

@@ -1,0 +1,30 @@
+/*
+ * Links: request builders that compose into a transaction, and the decoder.
+ *
+ * The builders write one message each into the caller's buffer and know
+ * nothing of sockets; the exported cnif_link_* functions are one-message
+ * transactions made of them.
+ */
+#ifndef CNIF_RTNL_LINK_H
+#define CNIF_RTNL_LINK_H
+
+#include "cnifast.h"
+#include "netlink/nlbuf.h"
+
+struct nlmsghdr;
+
+void cnif_link_put_get(struct cnif_nlbuf *buf, const char *name, int32_t index);
+/* `flags` besides NLM_F_CREATE | NLM_F_EXCL | NLM_F_ACK. */
+void cnif_link_put_add(struct cnif_nlbuf *buf, const struct cnif_link_spec *spec, uint16_t flags);
+/* Begin an RTM_NEWLINK for an existing link; attributes may follow until cnif_nlmsg_end. */
+void cnif_link_begin_change(struct cnif_nlbuf *buf, int32_t index, uint32_t flags, uint32_t mask,
+                            const char *step);
+void cnif_link_put_delete(struct cnif_nlbuf *buf, int32_t index);
+
+/* Decode RTM_NEWLINK or RTM_DELLINK; false if it is neither or too short. */
+bool cnif_link_parse(const struct nlmsghdr *nlh, struct cnif_link *ret);
+
+/* A reply callback that decodes one link into `arg`, a struct cnif_link. */
+int cnif_link_reply(const struct nlmsghdr *nlh, unsigned index, void *arg);
+
+#endif

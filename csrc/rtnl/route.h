@@ -1,0 +1,17 @@
+/*
+ * Routes: request builders and the decoder.
+ */
+#ifndef CNIF_RTNL_ROUTE_H
+#define CNIF_RTNL_ROUTE_H
+
+#include "cnifast.h"
+#include "netlink/nlbuf.h"
+
+struct nlmsghdr;
+
+/* Without `exclusive` a route to the same destination may be there already. */
+void cnif_route_put_add(struct cnif_nlbuf *buf, const struct cnif_route *route, bool exclusive);
+/* Decode RTM_NEWROUTE; false if it is something else, or not a route for IP packets. */
+bool cnif_route_parse(const struct nlmsghdr *nlh, struct cnif_route *ret);
+
+#endif
