@@ -124,6 +124,7 @@ struct cnif_link_spec {
     bool up;
     bool has_mac;
     bool has_txqlen;
+    bool single_queue; /* one transmit and one receive queue, at both ends of a veth */
     uint8_t mac[6];
     struct {
         const char *name;
@@ -217,5 +218,91 @@ int cnif_addr_dump(struct cnif_nlsock *sock, int32_t index, uint8_t family,
 int cnif_route_dump(struct cnif_nlsock *sock, int32_t oif, uint8_t family, uint32_t table,
                     struct cnif_route **ret_routes, size_t *ret_count, struct cnif_err *reterr);
 void cnif_free(void *array);
+
+/* ---- attach: whole attachments ---- */
+
+/* VLANs first..last a port passes tagged. */
+struct cnif_vlan_range {
+    uint16_t first;
+    uint16_t last;
+};
+
+/* The container's side of an attachment, whatever the kind of link. */
+struct cnif_endpoint {
+    int netns_fd;
+    const char *ifname;
+    uint32_t mtu; /* 0: the kernel's choice */
+    bool has_mac;
+    uint8_t mac[6];
+    bool up;       /* false: leave the link down and without addresses */
+    bool wait_dad; /* do not return before duplicate address detection has ended */
+    const struct cnif_sysctl *sysctls; /* in the container, before the link is up */
+    size_t n_sysctls;
+    const struct cnif_ip *addresses;
+    size_t n_addresses;
+    const struct cnif_route *routes; /* oif is filled in */
+    size_t n_routes;
+};
+
+/* The host's end of a veth pair, which becomes a port of `bridge`. */
+struct cnif_veth_host {
+    int netns_fd; /* -1: here; only for sysctls */
+    const char *name;
+    const char *alias;
+    int32_t bridge;
+    uint8_t mac[6];
+    bool hairpin;
+    bool isolated;
+    bool keep_default_vlan;
+    uint16_t vlan; /* 0: none */
+    const struct cnif_vlan_range *trunk;
+    size_t n_trunk;
+    const struct cnif_sysctl
+        *sysctls; /* in the host's namespace, before the container's end is up */
+    size_t n_sysctls;
+};
+
+struct cnif_macvlan_host {
+    int32_t parent;
+    bool parent_in_container;
+    uint32_t mode;
+    uint32_t bcqueuelen;
+};
+
+struct cnif_attached {
+    int32_t index;           /* in the container */
+    uint8_t mac[6];          /* of the container's link */
+    int32_t host_index;      /* veth only */
+    struct cnif_link bridge; /* veth only: as it is now */
+};
+
+/* How the part of a deletion that takes the kernel longest is waited for. */
+enum cnif_linger {
+    CNIF_LINGER_THREAD,  /* a thread of this process; for processes that live on */
+    CNIF_LINGER_PROCESS, /* a forked child without stdio; for processes about to exit */
+};
+
+/*
+ * Create a veth pair between the bridge and the container, configure the
+ * container's end and wait until the port forwards.  `host` is a rtnetlink
+ * socket in the bridge's namespace.  On failure nothing is left.  -EEXIST: a
+ * link of either name is there already.
+ */
+int cnif_attach_veth(struct cnif_nlsock *host, const struct cnif_veth_host *veth,
+                     const struct cnif_endpoint *endpoint, enum cnif_linger linger,
+                     struct cnif_attached *ret, struct cnif_err *reterr);
+/* The same for a macvlan, which is made in the container's namespace. */
+int cnif_attach_macvlan(struct cnif_nlsock *host, const struct cnif_macvlan_host *macvlan,
+                        const struct cnif_endpoint *endpoint, enum cnif_linger linger,
+                        struct cnif_attached *ret, struct cnif_err *reterr);
+
+/*
+ * Delete the link `name` in the namespace `netns_fd` (-1: here) and return as
+ * soon as its name and addresses are free, while the kernel finishes behind
+ * `linger`.  With `alias`, only if the link has it.  *ret_found tells whether
+ * there was one; absent is success.
+ */
+int cnif_detach(int netns_fd, const char *name, const char *alias, enum cnif_linger linger,
+                bool *ret_found, struct cnif_err *reterr);
 
 #endif

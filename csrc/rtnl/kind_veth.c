@@ -1,5 +1,7 @@
 #include "rtnl/kind.h"
 
+#include "rtnl/link.h"
+
 #include <linux/if_link.h>
 #include <linux/rtnetlink.h>
 #include <linux/veth.h>
@@ -22,6 +24,8 @@ static void put(struct cnif_nlbuf *buf, const struct cnif_link_spec *spec)
         cnif_nlattr_put_u32(buf, IFLA_MTU, spec->peer.mtu);
     if (spec->peer.netns_fd >= 0)
         cnif_nlattr_put_u32(buf, IFLA_NET_NS_FD, (uint32_t)spec->peer.netns_fd);
+    if (spec->single_queue)
+        cnif_link_put_single_queue(buf);
     cnif_nlattr_nest_end(buf, nest);
 }
 

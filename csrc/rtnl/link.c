@@ -26,6 +26,16 @@ void cnif_link_put_get(struct cnif_nlbuf *buf, const char *name, int32_t index)
     cnif_nlmsg_end(buf);
 }
 
+/*
+ * Left to itself the kernel gives each end a queue per possible CPU and then
+ * takes all but one away again, with an expedited RCU grace period for each direction.
+ */
+void cnif_link_put_single_queue(struct cnif_nlbuf *buf)
+{
+    cnif_nlattr_put_u32(buf, IFLA_NUM_TX_QUEUES, 1);
+    cnif_nlattr_put_u32(buf, IFLA_NUM_RX_QUEUES, 1);
+}
+
 static void put_info(struct cnif_nlbuf *buf, const struct cnif_link_spec *spec)
 {
     const struct cnif_link_kind *kind = cnif_link_kind_find(spec->kind);
@@ -67,6 +77,8 @@ void cnif_link_put_add(struct cnif_nlbuf *buf, const struct cnif_link_spec *spec
         cnif_nlattr_put_u32(buf, IFLA_NET_NS_FD, (uint32_t)spec->netns_fd);
     if (spec->alias)
         cnif_nlattr_put(buf, IFLA_IFALIAS, spec->alias, strlen(spec->alias));
+    if (spec->single_queue)
+        cnif_link_put_single_queue(buf);
     put_info(buf, spec);
     cnif_nlmsg_end(buf);
 }

@@ -16,6 +16,7 @@ struct nlmsghdr;
 void cnif_link_put_get(struct cnif_nlbuf *buf, const char *name, int32_t index);
 /* `flags` besides NLM_F_CREATE | NLM_F_EXCL | NLM_F_ACK. */
 void cnif_link_put_add(struct cnif_nlbuf *buf, const struct cnif_link_spec *spec, uint16_t flags);
+void cnif_link_put_single_queue(struct cnif_nlbuf *buf);
 /* Begin an RTM_NEWLINK for an existing link; attributes may follow until cnif_nlmsg_end. */
 void cnif_link_begin_change(struct cnif_nlbuf *buf, int32_t index, uint32_t flags, uint32_t mask,
                             const char *step);

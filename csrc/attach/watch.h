@@ -1,0 +1,31 @@
+/*
+ * Waiting for what the kernel announces, instead of asking again and again.
+ *
+ * A watch is a netlink socket that has joined multicast groups; it still
+ * takes requests.  Deadlines are absolute, in CLOCK_MONOTONIC milliseconds.
+ */
+#ifndef CNIF_ATTACH_WATCH_H
+#define CNIF_ATTACH_WATCH_H
+
+#include "cnifast.h"
+
+struct nlmsghdr;
+
+/* The RTNLGRP_* `group` of the namespace `netns_fd`, -1: here. */
+int cnif_watch_open(int netns_fd, int group, struct cnif_nlsock **ret, struct cnif_err *reterr);
+
+/* Now plus `timeout` milliseconds. */
+int64_t cnif_deadline(int timeout);
+
+/*
+ * Feed announcements to `seen` until it returns 1 (or a negative errno), or
+ * until `stop_fd` (-1: none) becomes readable.  0: the deadline has passed.
+ * -ENOBUFS: announcements were lost.
+ */
+#define CNIF_WATCH_SEEN    1
+#define CNIF_WATCH_STOPPED 2
+int cnif_watch_until(struct cnif_nlsock *watch, int stop_fd, int64_t deadline,
+                     int (*seen)(const struct nlmsghdr *nlh, void *arg), void *arg,
+                     struct cnif_err *reterr);
+
+#endif
