@@ -115,7 +115,6 @@ struct cnif_link {
 struct cnif_link_spec {
     const char *kind;
     const char *name;
-    const char *alias;
     uint32_t mtu;
     uint32_t txqlen; /* only if has_txqlen */
     int32_t master;
@@ -299,7 +298,7 @@ int cnif_attach_macvlan(struct cnif_nlsock *host, const struct cnif_macvlan_host
 /*
  * Delete the link `name` in the namespace `netns_fd` (-1: here) and return as
  * soon as its name and addresses are free, while the kernel finishes behind
- * `linger`.  With `alias`, only if the link has it.  *ret_found tells whether
+ * `linger`.  With `alias`, only if the link has that one or none.  *ret_found tells whether
  * there was one; absent is success.
  */
 int cnif_detach(int netns_fd, const char *name, const char *alias, enum cnif_linger linger,

@@ -179,7 +179,8 @@ int cnif_detach(int netns_fd, const char *name, const char *alias, enum cnif_lin
     if (r < 0)
         return r;
     r = cnif_link_get(waiting.watch, name, 0, &link, reterr);
-    found = r == 0 && (!alias || strcmp(alias, link.alias) == 0);
+    /* One without an alias is what a process left that died right after making it. */
+    found = r == 0 && (!alias || !link.alias[0] || strcmp(alias, link.alias) == 0);
     if (r == -ENODEV)
         r = 0;
     if (found) {

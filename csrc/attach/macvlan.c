@@ -36,11 +36,12 @@ static struct cnif_link_spec describe(const struct cnif_macvlan_host *macvlan,
  * gets a name that nobody else has, and its own one later.
  */
 static int create(struct cnif_nlsock *sock, const struct cnif_macvlan_host *macvlan,
-                  const struct cnif_endpoint *endpoint, char *ret_name, struct cnif_err *reterr)
+                  const struct cnif_endpoint *endpoint, char *ret_name, bool *ret_refused,
+                  struct cnif_err *reterr)
 {
     struct cnif_link_spec spec = describe(macvlan, endpoint, endpoint->ifname);
     struct cnif_link taken;
-    int r = cnif_link_add(sock, &spec, reterr);
+    int r = cnif_link_create(sock, &spec, NULL, ret_refused, reterr);
 
     (void)snprintf(ret_name, CNIF_IFNAME_MAX, "%s", endpoint->ifname);
     if (r != -EEXIST || macvlan->parent_in_container ||
@@ -49,7 +50,7 @@ static int create(struct cnif_nlsock *sock, const struct cnif_macvlan_host *macv
     (void)snprintf(ret_name, CNIF_IFNAME_MAX, "mv%08x%05x", (unsigned)sock->portid,
                    (unsigned)sock->seq & 0xfffff);
     spec = describe(macvlan, endpoint, ret_name);
-    return cnif_link_add(sock, &spec, reterr);
+    return cnif_link_create(sock, &spec, NULL, ret_refused, reterr);
 }
 
 static int configure(const struct cnif_endpoint *endpoint, struct cnif_nlsock *inside,
@@ -74,20 +75,20 @@ int cnif_attach_macvlan(struct cnif_nlsock *host, const struct cnif_macvlan_host
 {
     char name[CNIF_IFNAME_MAX];
     struct cnif_nlsock *inside;
-    bool found = false;
+    bool refused, found = false;
     int r = cnif_nlsock_open(NETLINK_ROUTE, endpoint->netns_fd, &inside, reterr);
 
     if (r < 0)
         return r;
-    r = create(macvlan->parent_in_container ? inside : host, macvlan, endpoint, name, reterr);
-    if (r == 0) {
+    r = create(macvlan->parent_in_container ? inside : host, macvlan, endpoint, name, &refused,
+               reterr);
+    if (r == 0)
         r = configure(endpoint, inside, name, ret, reterr);
-        if (r < 0) {
-            /* Whichever of the two names it had got to. */
-            (void)cnif_detach(endpoint->netns_fd, name, NULL, linger, &found, NULL);
-            if (!found && strcmp(name, endpoint->ifname) != 0)
-                (void)cnif_detach(endpoint->netns_fd, endpoint->ifname, NULL, linger, &found, NULL);
-        }
+    if (r < 0 && !refused) {
+        /* Whichever of the two names it had got to. */
+        (void)cnif_detach(endpoint->netns_fd, name, NULL, linger, &found, NULL);
+        if (!found && strcmp(name, endpoint->ifname) != 0)
+            (void)cnif_detach(endpoint->netns_fd, endpoint->ifname, NULL, linger, &found, NULL);
     }
     cnif_nlsock_close(inside);
     return r;

@@ -14,17 +14,15 @@
 #include <linux/rtnetlink.h>
 #include <string.h>
 
-#define REQUEST_SIZE  1024
 #define UP_TIMEOUT_MS 5000
 
 static int create(struct cnif_nlsock *host, const struct cnif_veth_host *veth,
-                  const struct cnif_endpoint *endpoint, struct cnif_link *ret,
+                  const struct cnif_endpoint *endpoint, struct cnif_link *ret, bool *ret_refused,
                   struct cnif_err *reterr)
 {
     struct cnif_link_spec spec = {
         .kind = "veth",
         .name = veth->name,
-        .alias = veth->alias,
         .mtu = endpoint->mtu,
         .master = veth->bridge,
         .netns_fd = -1,
@@ -36,20 +34,10 @@ static int create(struct cnif_nlsock *host, const struct cnif_veth_host *veth,
                  .netns_fd = endpoint->netns_fd,
                  .has_mac = endpoint->has_mac},
     };
-    uint8_t data[REQUEST_SIZE] __attribute__((aligned(4)));
-    struct cnif_link link = {0};
-    struct cnif_nlbuf buf;
-    int r;
 
     memcpy(spec.mac, veth->mac, sizeof(spec.mac));
     memcpy(spec.peer.mac, endpoint->mac, sizeof(spec.peer.mac));
-    cnif_nlbuf_init(&buf, data, sizeof(data));
-    /* The echo names both indexes: its own, and as IFLA_LINK the peer's. */
-    cnif_link_put_add(&buf, &spec, NLM_F_ECHO);
-    r = cnif_nlsock_talk(host, &buf, veth->name, cnif_link_reply, &link, NULL, reterr);
-    if (r == 0)
-        *ret = link;
-    return r;
+    return cnif_link_create(host, &spec, ret, ret_refused, reterr);
 }
 
 static int clear_vlans(struct cnif_nlsock *host, int32_t index, struct cnif_err *reterr)
@@ -89,13 +77,21 @@ static int set_vlans(struct cnif_nlsock *host, const struct cnif_veth_host *veth
 static int configure_port(struct cnif_nlsock *host, const struct cnif_veth_host *veth,
                           int32_t index, struct cnif_err *reterr)
 {
+    uint8_t data[512] __attribute__((aligned(4)));
+    struct cnif_nlbuf buf;
     int r = cnif_sysctl_write(veth->netns_fd, veth->sysctls, veth->n_sysctls, reterr);
 
-    if (r == 0 && (veth->hairpin || veth->isolated))
-        r = cnif_port_set(host, index, veth->hairpin, veth->isolated, reterr);
-    if (r == 0)
-        r = set_vlans(host, veth, index, reterr);
-    return r;
+    if (r < 0)
+        return r;
+    /* The kernel takes an alias only for a link that exists. */
+    cnif_nlbuf_init(&buf, data, sizeof(data));
+    cnif_link_begin_change(&buf, index, 0, 0, "set alias of");
+    cnif_nlattr_put(&buf, IFLA_IFALIAS, veth->alias, strlen(veth->alias));
+    cnif_nlmsg_end(&buf);
+    if (veth->hairpin || veth->isolated)
+        cnif_port_put_set(&buf, index, veth->hairpin, veth->isolated);
+    r = cnif_nlsock_talk(host, &buf, veth->name, NULL, NULL, NULL, reterr);
+    return r == 0 ? set_vlans(host, veth, index, reterr) : r;
 }
 
 /* Two links asked about at once: the port, then its bridge. */
@@ -186,13 +182,12 @@ int cnif_attach_veth(struct cnif_nlsock *host, const struct cnif_veth_host *veth
                      struct cnif_attached *ret, struct cnif_err *reterr)
 {
     struct cnif_link port;
-    bool found;
-    int r = create(host, veth, endpoint, &port, reterr);
+    bool refused, found;
+    int r = create(host, veth, endpoint, &port, &refused, reterr);
 
-    if (r < 0)
-        return r;
-    r = configure(host, veth, endpoint, &port, ret, reterr);
-    if (r < 0)
-        (void)cnif_detach(veth->netns_fd, veth->name, NULL, linger, &found, NULL);
+    if (r == 0)
+        r = configure(host, veth, endpoint, &port, ret, reterr);
+    if (r < 0 && !refused)
+        (void)cnif_detach(veth->netns_fd, veth->name, veth->alias, linger, &found, NULL);
     return r;
 }

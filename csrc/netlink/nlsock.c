@@ -2,6 +2,7 @@
 
 #include "base/cleanup.h"
 #include "base/err.h"
+#include "base/fault.h"
 #include "netlink/nlparse.h"
 #include "netns/netns.h"
 
@@ -24,6 +25,10 @@ static int open_here(int protocol, struct cnif_nlsock *sock, struct cnif_err *re
     struct sockaddr_nl addr = {.nl_family = AF_NETLINK};
     socklen_t len = sizeof(addr);
 
+    int code = cnif_fault("open netlink socket");
+
+    if (code)
+        return cnif_err_errno(reterr, code, "open netlink socket");
     sock->fd = socket(AF_NETLINK, SOCK_RAW | SOCK_CLOEXEC, protocol);
     if (sock->fd < 0)
         return cnif_err_errno(reterr, errno, "open netlink socket");
@@ -122,10 +127,14 @@ int cnif_nlsock_send(struct cnif_nlsock *sock, struct cnif_nlbuf *buf, const cha
     struct sockaddr_nl kernel = {.nl_family = AF_NETLINK};
     uint8_t *at = buf->data;
     unsigned index;
+    int code;
 
     if (buf->overflow || !buf->count)
         return cnif_err_set(reterr, EMSGSIZE, "netlink request for %s does not fit its buffer",
                             object);
+    code = cnif_fault("send netlink request");
+    if (code)
+        return cnif_err_errno(reterr, code, "send netlink request for %s", object);
     for (index = 0; index < buf->count; index++) {
         struct nlmsghdr *nlh = (struct nlmsghdr *)(void *)at;
 
@@ -225,6 +234,9 @@ int cnif_nlsock_talk(struct cnif_nlsock *sock, struct cnif_nlbuf *buf, const cha
 
     if (r < 0)
         return r;
+    r = -cnif_fault("receive netlink answer");
+    if (r < 0)
+        return cnif_err_errno(reterr, -r, "receive netlink answer for %s", object);
     talk_init(&talk);
     while (talk.pending) {
         const struct nlmsghdr *nlh;

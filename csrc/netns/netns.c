@@ -2,6 +2,7 @@
 
 #include "base/cleanup.h"
 #include "base/err.h"
+#include "base/fault.h"
 
 #include <fcntl.h>
 #include <linux/magic.h>
@@ -25,6 +26,9 @@ int cnif_netns_enter(struct cnif_netns_visit *visit, int fd, struct cnif_err *re
     visit->home = -1;
     if (fd < 0)
         return 0;
+    r = cnif_fault("enter network namespace");
+    if (r)
+        return cnif_err_errno(reterr, r, "enter network namespace");
     r = remember_home(visit, reterr);
     if (r < 0)
         return r;

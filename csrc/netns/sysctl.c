@@ -2,6 +2,7 @@
 
 #include "base/cleanup.h"
 #include "base/err.h"
+#include "base/fault.h"
 
 #include <fcntl.h>
 #include <string.h>
@@ -41,6 +42,9 @@ static int write_here(const struct cnif_sysctl *sysctl, struct cnif_err *reterr)
     r = read_here(fd, sysctl->path, value, sizeof(value), reterr);
     if (r < 0 || strcmp(value, sysctl->value) == 0)
         return r;
+    r = cnif_fault("write sysctl");
+    if (r)
+        return cnif_err_errno(reterr, r, "write %s to sysctl %s", sysctl->value, sysctl->path);
     if (pwrite(fd, sysctl->value, strlen(sysctl->value), 0) < 0)
         return cnif_err_errno(reterr, errno, "write %s to sysctl %s", sysctl->value, sysctl->path);
     return 0;

@@ -6,6 +6,7 @@
 #include "rtnl/kind.h"
 
 #include <errno.h>
+#include <limits.h>
 #include <linux/if_link.h>
 #include <linux/rtnetlink.h>
 #include <net/if.h>
@@ -75,8 +76,6 @@ void cnif_link_put_add(struct cnif_nlbuf *buf, const struct cnif_link_spec *spec
         cnif_nlattr_put_u32(buf, IFLA_LINK, (uint32_t)spec->parent);
     if (spec->netns_fd >= 0)
         cnif_nlattr_put_u32(buf, IFLA_NET_NS_FD, (uint32_t)spec->netns_fd);
-    if (spec->alias)
-        cnif_nlattr_put(buf, IFLA_IFALIAS, spec->alias, strlen(spec->alias));
     if (spec->single_queue)
         cnif_link_put_single_queue(buf);
     put_info(buf, spec);
@@ -194,16 +193,31 @@ int cnif_link_get(struct cnif_nlsock *sock, const char *name, int32_t index, str
     return r;
 }
 
+int cnif_link_create(struct cnif_nlsock *sock, const struct cnif_link_spec *spec,
+                     struct cnif_link *ret, bool *ret_refused, struct cnif_err *reterr)
+{
+    uint8_t data[REQUEST_SIZE] __attribute__((aligned(4)));
+    struct cnif_link link = {0};
+    unsigned failed = UINT_MAX;
+    struct cnif_nlbuf buf;
+    int r;
+
+    cnif_nlbuf_init(&buf, data, sizeof(data));
+    cnif_link_put_add(&buf, spec, ret ? NLM_F_ECHO : 0);
+    r = cnif_nlsock_talk(sock, &buf, spec->name ? spec->name : spec->kind,
+                         ret ? cnif_link_reply : NULL, &link, &failed, reterr);
+    *ret_refused = r < 0 && failed != UINT_MAX;
+    if (r == 0 && ret)
+        *ret = link;
+    return r;
+}
+
 int cnif_link_add(struct cnif_nlsock *sock, const struct cnif_link_spec *spec,
                   struct cnif_err *reterr)
 {
-    uint8_t data[REQUEST_SIZE] __attribute__((aligned(4)));
-    struct cnif_nlbuf buf;
+    bool refused;
 
-    cnif_nlbuf_init(&buf, data, sizeof(data));
-    cnif_link_put_add(&buf, spec, 0);
-    return cnif_nlsock_talk(sock, &buf, spec->name ? spec->name : spec->kind, NULL, NULL, NULL,
-                            reterr);
+    return cnif_link_create(sock, spec, NULL, &refused, reterr);
 }
 
 int cnif_link_change(struct cnif_nlsock *sock, int32_t index, const struct cnif_link_change *change,
