@@ -107,8 +107,8 @@ int cnif_nlmsg_error(const struct nlmsghdr *nlh, char *words, size_t size)
     return *code;
 }
 
-static int step_failed(struct cnif_err *reterr, const struct cnif_nlbuf *buf, unsigned index,
-                       const char *object, const struct nlmsghdr *nlh)
+int cnif_nlmsg_failed(const struct cnif_nlbuf *buf, unsigned index, const char *object,
+                      const struct nlmsghdr *nlh, struct cnif_err *reterr)
 {
     char words[160];
     int code = -cnif_nlmsg_error(nlh, words, sizeof(words));
@@ -208,7 +208,7 @@ static void talk_message(struct talk *talk, const struct nlmsghdr *nlh, unsigned
 
     if (nlh->nlmsg_type == NLMSG_ERROR) {
         if (cnif_nlmsg_error(nlh, NULL, 0) != 0 && index < talk->failed) {
-            talk->result = step_failed(talk->reterr, talk->buf, index, talk->object, nlh);
+            talk->result = cnif_nlmsg_failed(talk->buf, index, talk->object, nlh, talk->reterr);
             talk->failed = index;
         }
         talk->pending &= ~bit;
@@ -286,7 +286,7 @@ int cnif_nlsock_dump(struct cnif_nlsock *sock, struct cnif_nlbuf *buf, const cha
                 continue;
             }
             if (cnif_nlmsg_error(nlh, NULL, 0) < 0)
-                return step_failed(reterr, buf, 0, object, nlh);
+                return cnif_nlmsg_failed(buf, 0, object, nlh, reterr);
             if (result < 0)
                 return cnif_err_errno(reterr, -result, "%s %s: read answer", buf->steps[0], object);
             if (interrupted)

@@ -55,4 +55,8 @@ int cnif_nlsock_recv(struct cnif_nlsock *sock, int flags, const char *object,
 /* The (negative) errno value in an NLMSG_ERROR or NLMSG_DONE message, and the kernel's words. */
 int cnif_nlmsg_error(const struct nlmsghdr *nlh, char *words, size_t size);
 
+/* Make the error of message `index` out of the NLMSG_ERROR or NLMSG_DONE that answers it. */
+int cnif_nlmsg_failed(const struct cnif_nlbuf *buf, unsigned index, const char *object,
+                      const struct nlmsghdr *nlh, struct cnif_err *reterr);
+
 #endif
