@@ -1,0 +1,49 @@
+class Link:
+    index: int
+    name: str
+    kind: str
+    alias: str
+    mac: str
+    mtu: int
+    txqlen: int
+    flags: int
+    is_up: bool
+    operstate: int
+    master: int
+    parent: int
+    parent_netnsid: int | None
+    group: int
+    promiscuity: int
+    type: int
+    is_port: bool
+    hairpin: bool
+    isolated: bool
+    vlan_filtering: bool
+    macvlan_mode: int
+    bcqueuelen: int
+
+class Address:
+    index: int
+    family: int
+    packed: bytes
+    prefixlen: int
+    flags: int
+    scope: int
+
+class Route:
+    family: int
+    dst: bytes
+    prefixlen: int
+    gateway: bytes | None
+    oif: int
+    table: int
+    priority: int
+    mtu: int
+    advmss: int
+    scope: int
+    protocol: int
+    type: int
+
+def links(array: int, count: int) -> list[Link]: ...
+def addresses(array: int, count: int) -> list[Address]: ...
+def routes(array: int, count: int) -> list[Route]: ...

@@ -1,0 +1,38 @@
+"""The kernel's network configuration, usable on its own: links, addresses, routes, namespaces.
+
+Everything here talks netlink directly, through the native core; errors are ``KernelError``, an
+OSError with the kernel's own message, and the fitting built-in subclass of it where there is one.
+
+    from cnifast.kernel import Handle, NetNS
+
+    with NetNS("/run/netns/blue") as blue, Handle(blue) as handle:
+        for link in handle.links():
+            print(link.index, link.name, link.mac)
+"""
+
+from __future__ import annotations
+
+from cnifast._native.errors import (
+    AlreadyExistsError,
+    InterruptedDumpError,
+    KernelError,
+    NoSuchObjectError,
+    NotPermittedError,
+    TimedOutError,
+)
+from cnifast.kernel.handle import Address, Handle, Link, Route
+from cnifast.kernel.netns import NetNS
+
+__all__ = [
+    "Address",
+    "AlreadyExistsError",
+    "Handle",
+    "InterruptedDumpError",
+    "KernelError",
+    "Link",
+    "NetNS",
+    "NoSuchObjectError",
+    "NotPermittedError",
+    "Route",
+    "TimedOutError",
+]

@@ -1,0 +1,296 @@
+"""A rtnetlink handle: links, addresses and routes of one network namespace.
+
+    with NetNS("/run/netns/blue") as blue, Handle(blue) as handle:
+        eth0 = handle.link("eth0")
+        handle.add_address(eth0.index, "10.1.0.5/16")
+        handle.set_link(eth0.index, up=True)
+
+Every request is acknowledged by the kernel before a method returns.  A handle is used by one
+thread at a time.
+"""
+
+from __future__ import annotations
+
+from cnifast._native import ffi, lib
+from cnifast._native._dump import Address, Link, Route
+from cnifast._native._dump import addresses as _addresses
+from cnifast._native._dump import links as _links
+from cnifast._native._dump import routes as _routes
+from cnifast._native.errors import check, new_error
+from cnifast.kernel.address import fill_ip, mac_bytes, parse_address, parse_prefix
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from typing import Any, Self, TypeVar
+
+    from cnifast.kernel.netns import NetNS
+
+    T = TypeVar("T")
+
+__all__ = ["Address", "Handle", "Link", "Route"]
+
+IFF_UP = 0x1
+IFF_PROMISC = 0x100
+IFA_F_NODAD = 0x02
+NETLINK_ROUTE = 0
+_FAMILY = {0: 0, 4: 2, 6: 10}
+
+
+class Handle:
+    """An open rtnetlink socket; a context manager that closes it."""
+
+    __slots__ = ("_sock",)
+
+    def __init__(self, netns: NetNS | int | None = None) -> None:
+        """Open a socket in a namespace: an open one, its file descriptor, or the current one.
+
+        Raises:
+            KernelError: the namespace cannot be entered.
+        """
+        fd = -1 if netns is None else netns if isinstance(netns, int) else netns.fileno()
+        err = new_error()
+        sock = ffi.new("struct cnif_nlsock **")
+        check(lib.cnif_nlsock_open(NETLINK_ROUTE, fd, sock, err), err)
+        self._sock = sock[0]
+
+    @property
+    def raw(self) -> Any:
+        """The ``struct cnif_nlsock *``, for calls of the native core."""
+        return self._sock
+
+    def close(self) -> None:
+        """Close the socket; closing twice is allowed."""
+        sock, self._sock = self._sock, ffi.NULL
+        lib.cnif_nlsock_close(sock)
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_exc: object) -> None:
+        self.close()
+
+    def link(self, which: str | int) -> Link:
+        """Return the link of a name or index.
+
+        Raises:
+            FileNotFoundError: there is none.
+        """
+        err = new_error()
+        found = ffi.new("struct cnif_link *")
+        name, index = (which.encode(), 0) if isinstance(which, str) else (ffi.NULL, which)
+        check(lib.cnif_link_get(self._sock, name, index, found, err), err)
+        return _links(_at(found), 1)[0]
+
+    def links(self, *, master: int = 0, kind: str = "") -> list[Link]:
+        """Return all links, or those of a master's index and a kind; the kernel filters.
+
+        Raises:
+            KernelError: the dump was interrupted by changes again and again.
+        """
+        return self._dump(
+            "cnif_link", lib.cnif_link_dump, _links, master, kind.encode() if kind else ffi.NULL
+        )
+
+    def add_link(
+        self,
+        kind: str,
+        name: str,
+        *,
+        mtu: int = 0,
+        mac: str = "",
+        master: int = 0,
+        parent: int = 0,
+        netns: int = -1,
+        up: bool = False,
+        peer: str = "",
+        peer_netns: int = -1,
+        macvlan_mode: int = 0,
+        vlan_filtering: bool = False,
+    ) -> None:
+        """Create a link, in another namespace if ``netns`` is the file descriptor of one.
+
+        ``parent`` is the index of the lower device (macvlan); ``peer`` and ``peer_netns`` are
+        name and namespace of the other end (veth).  0 and "" leave a value to the kernel.
+
+        Raises:
+            FileExistsError: the name is taken.
+            KernelError: the kernel refused.
+        """
+        err = new_error()
+        kept = [ffi.new("char []", text.encode()) for text in (kind, name, peer)]
+        spec = ffi.new("struct cnif_link_spec *")
+        spec.kind, spec.name = kept[0], kept[1]
+        spec.mtu, spec.master, spec.parent, spec.netns_fd, spec.up = mtu, master, parent, netns, up
+        if mac:
+            spec.has_mac, spec.mac = True, mac_bytes(mac)
+        if peer:
+            spec.peer.name = kept[2]
+        spec.peer.netns_fd = peer_netns
+        spec.macvlan.mode = macvlan_mode
+        spec.bridge.vlan_filtering = vlan_filtering
+        check(lib.cnif_link_add(self._sock, spec, err), err)
+
+    def set_link(
+        self,
+        index: int,
+        *,
+        up: bool | None = None,
+        promisc: bool | None = None,
+        mtu: int = 0,
+        master: int = -1,
+        netns: int = -1,
+        name: str = "",
+        mac: str = "",
+    ) -> None:
+        """Change what is given of a link; ``master`` 0 takes it out of its bridge.
+
+        Raises:
+            FileNotFoundError: there is no such link.
+            KernelError: the kernel refused.
+        """
+        err = new_error()
+        kept = ffi.new("char []", name.encode())
+        change = ffi.new("struct cnif_link_change *")
+        for wanted, bit in ((up, IFF_UP), (promisc, IFF_PROMISC)):
+            if wanted is not None:
+                change.flags_mask |= bit
+                change.flags |= bit if wanted else 0
+        change.mtu, change.master, change.netns_fd = mtu, master, netns
+        if name:
+            change.name = kept
+        if mac:
+            change.has_mac, change.mac = True, mac_bytes(mac)
+        check(lib.cnif_link_change(self._sock, index, change, err), err)
+
+    def delete_link(self, index: int) -> None:
+        """Delete a link; returns when the kernel is through with it, some 20 ms later.
+
+        Raises:
+            FileNotFoundError: there is no such link.
+        """
+        err = new_error()
+        check(lib.cnif_link_delete(self._sock, index, err), err)
+
+    def set_port(
+        self, index: int, *, hairpin: bool | None = None, isolated: bool | None = None
+    ) -> None:
+        """Set options of a bridge port (IFLA_BRPORT_MODE, IFLA_BRPORT_ISOLATED).
+
+        Raises:
+            KernelError: the link is not a bridge port.
+        """
+        err = new_error()
+        wanted = [-1 if value is None else int(value) for value in (hairpin, isolated)]
+        check(lib.cnif_port_set(self._sock, index, *wanted, err), err)
+
+    def addresses(self, *, index: int = 0, family: int = 0) -> list[Address]:
+        """Return the addresses of a link (0: of all), of family 4, 6 or (0) both.
+
+        Raises:
+            KernelError: the dump was interrupted by changes again and again.
+        """
+        return self._dump("cnif_address", lib.cnif_addr_dump, _addresses, index, _FAMILY[family])
+
+    def add_address(self, index: int, address: str, *, nodad: bool = False) -> None:
+        """Add an address such as "10.1.0.5/16"; ``nodad`` skips duplicate address detection.
+
+        Raises:
+            FileExistsError: the link has it already.
+            ValueError: the text is not an address with a prefix length.
+        """
+        err = new_error()
+        ip = fill_ip(ffi.new("struct cnif_ip *"), *parse_prefix(address))
+        flags = IFA_F_NODAD if nodad and ip.family != _FAMILY[4] else 0
+        check(lib.cnif_addr_add(self._sock, index, ip, flags, err), err)
+
+    def delete_address(self, index: int, address: str) -> None:
+        """Remove an address.
+
+        Raises:
+            FileNotFoundError: the link does not have it.
+            ValueError: the text is not an address with a prefix length.
+        """
+        err = new_error()
+        ip = fill_ip(ffi.new("struct cnif_ip *"), *parse_prefix(address))
+        check(lib.cnif_addr_delete(self._sock, index, ip, err), err)
+
+    def routes(self, *, oif: int = 0, family: int = 0, table: int = 0) -> list[Route]:
+        """Return the routes through a link (0: any), of a family and a table (0: all).
+
+        Raises:
+            KernelError: the dump was interrupted by changes again and again.
+        """
+        return self._dump("cnif_route", lib.cnif_route_dump, _routes, oif, _FAMILY[family], table)
+
+    def add_route(
+        self,
+        dst: str,
+        *,
+        gateway: str = "",
+        oif: int = 0,
+        table: int = 0,
+        priority: int = 0,
+        mtu: int = 0,
+        advmss: int = 0,
+        scope: int = -1,
+    ) -> None:
+        """Add a route to ``dst``, such as "0.0.0.0/0".
+
+        Raises:
+            FileExistsError: there is one to that destination.
+            ValueError: a text is not an address.
+            KernelError: the kernel refused.
+        """
+        err = new_error()
+        route = _route(dst, gateway, oif, table, priority, scope)
+        route.mtu, route.advmss = mtu, advmss
+        check(lib.cnif_route_add(self._sock, route, True, err), err)
+
+    def delete_route(
+        self,
+        dst: str,
+        *,
+        gateway: str = "",
+        oif: int = 0,
+        table: int = 0,
+        priority: int = 0,
+        scope: int = -1,
+    ) -> None:
+        """Remove the route to ``dst`` that matches what is given.
+
+        Raises:
+            FileNotFoundError: there is none.
+            ValueError: a text is not an address.
+        """
+        err = new_error()
+        route = _route(dst, gateway, oif, table, priority, scope)
+        check(lib.cnif_route_delete(self._sock, route, err), err)
+
+    def _dump(
+        self, struct: str, dump: Any, decode: Callable[[int, int], list[T]], *filters: Any
+    ) -> list[T]:
+        """Run a filtered dump and return its objects."""
+        err = new_error()
+        array = ffi.new(f"struct {struct} **")
+        count = ffi.new("size_t *")
+        check(dump(self._sock, *filters, array, count, err), err)
+        try:
+            return decode(_at(array[0]), count[0])
+        finally:
+            lib.cnif_free(array[0])
+
+
+def _at(pointer: Any) -> int:
+    """Return a pointer as the number that Cython code takes."""
+    return int(ffi.cast("uintptr_t", pointer))
+
+
+def _route(dst: str, gateway: str, oif: int, table: int, priority: int, scope: int) -> Any:
+    """Return a ``struct cnif_route *`` with what identifies a route."""
+    route = ffi.new("struct cnif_route *")
+    fill_ip(route.dst, *parse_prefix(dst))
+    if gateway:
+        fill_ip(route.gateway, *parse_address(gateway))
+    route.oif, route.table, route.priority, route.scope = oif, table, priority, scope
+    return route

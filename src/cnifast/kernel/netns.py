@@ -1,0 +1,134 @@
+"""Network namespaces: opening, making and removing them, and sysctls inside them."""
+
+from __future__ import annotations
+
+from cnifast._native import ffi, lib
+from cnifast._native.errors import check, new_error
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+    from typing import Self
+
+
+class NetNS:
+    """An open network namespace; a context manager that closes it.
+
+    As long as it is open the namespace lives, even if nobody is left in it.
+    """
+
+    __slots__ = ("_fd", "path")
+
+    def __init__(self, path: str) -> None:
+        """Open the namespace at ``path``, such as "/run/netns/blue" or "/proc/123/ns/net".
+
+        Raises:
+            FileNotFoundError: there is nothing at ``path``.
+            KernelError: it cannot be opened, or is not a network namespace.
+        """
+        err = new_error()
+        fd = ffi.new("int *", -1)
+        check(lib.cnif_netns_open(path.encode(), fd, err), err)
+        self._fd = int(fd[0])
+        self.path = path
+
+    def fileno(self) -> int:
+        """Return the file descriptor; -1 once closed."""
+        return self._fd
+
+    @property
+    def ident(self) -> tuple[int, int]:
+        """Device and inode: equal for two handles of one namespace."""
+        return identify(self._fd)
+
+    def close(self) -> None:
+        """Let go of the namespace; closing twice is allowed."""
+        if self._fd >= 0:
+            from os import close  # noqa: PLC0415 - the one thing needed of os
+
+            close(self._fd)
+            self._fd = -1
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_exc: object) -> None:
+        self.close()
+
+    def __repr__(self) -> str:
+        return f"<NetNS {self.path}>"
+
+
+def identify(fd: int = -1) -> tuple[int, int]:
+    """Return device and inode of the namespace ``fd``, of the calling thread's own for -1.
+
+    Raises:
+        KernelError: ``fd`` is not open.
+    """
+    err = new_error()
+    ids = ffi.new("uint64_t [2]")
+    check(lib.cnif_netns_id(fd, ids, ids + 1, err), err)
+    return int(ids[0]), int(ids[1])
+
+
+def create(path: str) -> None:
+    """Make a new namespace and pin it at ``path``, as "ip netns add" does.
+
+    Raises:
+        FileExistsError: something is there already.
+        KernelError: the kernel refused.
+    """
+    err = new_error()
+    check(lib.cnif_netns_create(path.encode(), err), err)
+
+
+def remove(path: str) -> None:
+    """Unpin the namespace at ``path``; it ends when nobody uses it.  Absent is success.
+
+    Raises:
+        KernelError: the kernel refused.
+    """
+    err = new_error()
+    check(lib.cnif_netns_remove(path.encode(), err), err)
+
+
+def read_sysctl(path: str, netns: int = -1) -> str:
+    """Return the value of a sysctl such as "net/ipv4/ip_forward" in a namespace (-1: here).
+
+    Raises:
+        FileNotFoundError: there is no such sysctl.
+        KernelError: it cannot be read.
+    """
+    err = new_error()
+    value = ffi.new("char [256]")
+    check(lib.cnif_sysctl_read(netns, path.encode(), value, len(value), err), err)
+    text: bytes = ffi.string(value)
+    return text.decode()
+
+
+class Sysctls:
+    """Sysctls with the values they shall have, in the form C takes; it keeps its strings alive."""
+
+    __slots__ = ("_kept", "array", "count")
+
+    def __init__(self, wanted: Iterable[tuple[str, str, bool]]) -> None:
+        """Take (path, value, optional); a failure of an optional one is no error."""
+        self._kept = [
+            (ffi.new("char []", path.encode()), ffi.new("char []", value.encode()), optional)
+            for path, value, optional in wanted
+        ]
+        self.array = ffi.new("struct cnif_sysctl []", self._kept)
+        self.count = len(self._kept)
+
+
+def write_sysctls(wanted: Iterable[tuple[str, str, bool]], netns: int = -1) -> None:
+    """Give sysctls, (path, value, optional) each, their values in a namespace (-1: here).
+
+    One that has its value already is not written.
+
+    Raises:
+        KernelError: one that is not optional is missing or cannot be written.
+    """
+    err = new_error()
+    sysctls = Sysctls(wanted)
+    check(lib.cnif_sysctl_write(netns, sysctls.array, sysctls.count, err), err)
