@@ -57,6 +57,7 @@ void shim_cold(struct shim_call *call, bool leave_service)
         python,
         "-I",
         "-S",
+        "-Xutf8",
         script,
         (char *)(uintptr_t)call->plugin,
         leave_service ? call->socket : NULL,

@@ -105,6 +105,26 @@ const char *shim_plugin_name(const char *argv0)
     return name;
 }
 
+void shim_put_versions(struct shim_buf *b, const char *plugin, const char *separator)
+{
+    static const char *const versions[] = {"0.1.0", "0.2.0", "0.3.0", "0.3.1",
+                                           "0.4.0", "1.0.0", "1.1.0"};
+    static const struct {
+        const char *plugin;
+        size_t since; /* plugins that came with a later version than the first */
+    } later[] = {{"bandwidth", 2}, {"vrf", 3}, {"firewall", 4}};
+    size_t first = 0;
+
+    for (size_t i = 0; i < sizeof(later) / sizeof(later[0]); i++)
+        if (shim_streq(plugin, later[i].plugin))
+            first = later[i].since;
+    for (size_t i = first; i < sizeof(versions) / sizeof(versions[0]); i++) {
+        if (i > first)
+            shim_put_text(b, separator);
+        shim_put_text(b, versions[i]);
+    }
+}
+
 const char *shim_env_get(char *const envp[], const char *name)
 {
     size_t len = shim_strlen(name);

@@ -77,6 +77,9 @@ void shim_put_number(struct shim_buf *b, unsigned long n); /* decimal text */
 /* The last component of argv[0]; "" when there is none. */
 const char *shim_plugin_name(const char *argv0);
 
+/* The versions of the specification that `plugin` speaks, oldest first. */
+void shim_put_versions(struct shim_buf *b, const char *plugin, const char *separator);
+
 /* The value of `name`, NULL when absent.  Of several entries the first counts. */
 const char *shim_env_get(char *const envp[], const char *name);
 

@@ -7,12 +7,6 @@
 #define CONFIG_PATH    "/etc/cnifast/config.toml"
 #define DEFAULT_SOCKET "/run/cnifast/cnifast.sock"
 
-static const char versions_json[] =
-    "{\"cniVersion\":\"1.1.0\",\"supportedVersions\":[\"0.1.0\",\"0.2.0\",\"0.3.0\",\"0.3.1\","
-    "\"0.4.0\",\"1.0.0\",\"1.1.0\"]}\n";
-static const char versions_text[] =
-    "CNI protocol versions supported: 0.1.0, 0.2.0, 0.3.0, 0.3.1, 0.4.0, 1.0.0, 1.1.0\n";
-
 /* One byte more than is allowed, to see that there was more. */
 static char request_room[SHIM_HEADER_SIZE + SHIM_PAYLOAD_MAX + 1] __attribute__((aligned(16)));
 
@@ -62,9 +56,22 @@ static int about(const char *plugin)
 
     shim_put_text(&b, "CNI ");
     shim_put_text(&b, plugin);
-    shim_put_text(&b, " plugin " CNIF_BUILD "\n");
-    shim_put_text(&b, versions_text);
+    shim_put_text(&b, " plugin v" CNIF_BUILD "\nCNI protocol versions supported: ");
+    shim_put_versions(&b, plugin, ", ");
+    shim_put_text(&b, "\n");
     shim_write_all(2, b.data, b.len);
+    return 0;
+}
+
+static int version(const char *plugin)
+{
+    static char room[256];
+    struct shim_buf b = {.data = room, .size = sizeof(room)};
+
+    shim_put_text(&b, "{\"cniVersion\":\"1.1.0\",\"supportedVersions\":[\"");
+    shim_put_versions(&b, plugin, "\",\"");
+    shim_put_text(&b, "\"]}\n");
+    shim_write_all(1, b.data, b.len);
     return 0;
 }
 
@@ -153,10 +160,8 @@ int shim_main(const char *argv0, char **envp)
     call.envp = envp;
     if (!command || !*command)
         return about(call.plugin);
-    if (shim_streq(command, "VERSION")) {
-        shim_write_all(1, versions_json, sizeof(versions_json) - 1);
-        return 0;
-    }
+    if (shim_streq(command, "VERSION"))
+        return version(call.plugin);
     call.guard = shim_env_get(envp, "CNIFAST_COLD");
     if (shim_guard_has(call.guard, call.plugin))
         SHIM_FAIL(SHIM_INVALID_CONFIG, "plugin ", call.plugin,

@@ -58,6 +58,25 @@ static void test_plugin_name(void)
     CHECK(strcmp(shim_plugin_name(NULL), "") == 0);
 }
 
+static bool speaks(const char *plugin, const char *expected)
+{
+    char room[128];
+    struct shim_buf b = {.data = room, .size = sizeof(room)};
+
+    shim_put_versions(&b, plugin, " ");
+    shim_put_string(&b, "");
+    return strcmp(room, expected) == 0;
+}
+
+/* A plugin speaks all versions, or those since it came into being. */
+static void test_versions(void)
+{
+    CHECK(speaks("bridge", "0.1.0 0.2.0 0.3.0 0.3.1 0.4.0 1.0.0 1.1.0"));
+    CHECK(speaks("", "0.1.0 0.2.0 0.3.0 0.3.1 0.4.0 1.0.0 1.1.0"));
+    CHECK(speaks("firewall", "0.4.0 1.0.0 1.1.0"));
+    CHECK(speaks("bandwidth", "0.3.0 0.3.1 0.4.0 1.0.0 1.1.0"));
+}
+
 /* The first entry of a name counts, and a name that only starts alike does not. */
 static void test_environment(void)
 {
@@ -273,6 +292,7 @@ int main(void)
     test_buffer_overflow_is_sticky();
     test_numbers();
     test_plugin_name();
+    test_versions();
     test_environment();
     test_request_bytes();
     test_request_overflow();

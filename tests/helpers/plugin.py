@@ -110,7 +110,7 @@ class BinaryRunner:
     def start(self, plugin: str, environment: Mapping[str, str]) -> subprocess.Popen[bytes]:
         """Start DIRECTORY/plugin with pipes on stdin, stdout and stderr, and leave it running."""
         return subprocess.Popen(
-            [os.path.join(self.plugin_path, plugin)],  # noqa: PTH118 - a string is wanted
+            [os.path.join(self.plugin_path, plugin)],
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             stderr=subprocess.PIPE,

@@ -25,7 +25,7 @@ def test_directories_are_fresh() -> None:
     """What plugins write to is empty on every node, and /sys shows the node's links."""
     assert list(Path("/var/lib/cni").iterdir()) == []
     assert list(Path("/run/netns").iterdir()) == []
-    assert set(os.listdir("/sys/class/net")) <= FALLBACK_DEVICES | {"bonding_masters"}  # noqa: PTH208
+    assert set(os.listdir("/sys/class/net")) <= FALLBACK_DEVICES | {"bonding_masters"}
 
 
 def test_programs_run_on_the_node(node: Node) -> None:

@@ -1,0 +1,1 @@
+"""The command line, and the entries that plugin binaries start an interpreter with."""

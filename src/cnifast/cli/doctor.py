@@ -1,0 +1,109 @@
+"""`cnifast doctor`: what a call would meet on this machine, and what stands in its way."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+import time
+
+from cnifast import __version__
+from cnifast.cli.install import BINARY, DIRECTORY, SCRIPT, describe
+from cnifast.invoke import shimfile
+from cnifast.plugins import NAMES
+from cnifast.protocol.wire import WireError
+from cnifast.service import Settings
+from cnifast.service.listener import check_directory
+from cnifast.service.probe import probe
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from argparse import ArgumentParser, Namespace
+    from collections.abc import Iterator
+
+    Finding = tuple[bool, str, str]
+    """Whether it is in order, what was looked at, what was found."""
+
+COLD_SECONDS = 20
+
+
+def configure(parser: ArgumentParser) -> None:
+    """Declare the options."""
+    parser.add_argument(
+        "directory", metavar="DIR", nargs="?", default=DIRECTORY, help="where the binaries are"
+    )
+
+
+def run(args: Namespace) -> int:
+    """Print the findings; return 1 when a call could not be answered."""
+    bad = False
+    for ok, what, found in examine(args.directory):
+        bad |= not ok
+        print(f"{'ok ' if ok else 'BAD'}  {what:12}{found}")
+    return int(bad)
+
+
+def examine(directory: str) -> Iterator[Finding]:
+    """Look at everything that a call of a plugin in ``directory`` needs."""
+    yield True, "version", __version__
+    yield _kernel()
+    try:
+        settings = Settings.read()
+    except (OSError, ValueError) as e:
+        yield False, "settings", str(e)
+        return
+    yield True, "settings", f"service={settings.mode} socket={settings.socket}"
+    if settings.mode != "off":
+        yield _service(settings)
+    if settings.mode != "required":
+        yield _cold()
+    yield os.path.exists(BINARY), "binary", BINARY
+    for name in NAMES:
+        path = os.path.join(directory, name)
+        yield _usable(path), name, describe(path)
+
+
+def _kernel() -> Finding:
+    """Find out whether namespaces can be named at all."""
+    release = os.uname().release
+    missing = [p for p in ("/proc/self/ns/net", "/proc/self/ns/mnt") if not os.path.exists(p)]
+    return not missing, "kernel", f"{release}, without {missing}" if missing else release
+
+
+def _service(settings: Settings) -> Finding:
+    """Find out whether a service answers; without one, only `required` is in trouble."""
+    try:
+        check_directory(os.path.dirname(settings.socket))
+        return True, "service", probe(settings.socket)
+    except (FileNotFoundError, ConnectionRefusedError) as e:
+        return settings.mode != "required", "service", f"none ({e.strerror})"
+    except (OSError, WireError) as e:
+        return False, "service", str(e)
+
+
+def _cold() -> Finding:
+    """Run the cold path as far as a call without effect takes it."""
+    start = time.monotonic()
+    try:
+        done = subprocess.run(
+            [sys.executable, "-I", "-S", "-Xutf8", SCRIPT, NAMES[0]],
+            env={"CNI_COMMAND": "VERSION"},
+            stdin=subprocess.DEVNULL,
+            capture_output=True,
+            timeout=COLD_SECONDS,
+            check=True,
+        )
+    except (OSError, subprocess.SubprocessError) as e:
+        return False, "cold path", str(e)
+    ms = (time.monotonic() - start) * 1000
+    return done.stdout.startswith(b'{"cniVersion"'), "cold path", f"works, {ms:.0f} ms"
+
+
+def _usable(path: str) -> bool:
+    """Tell whether what is at the path of a plugin would work; nothing there is no fault."""
+    if not os.path.lexists(path):
+        return True
+    found = shimfile.examine(path)
+    return (found is None or all(map(os.path.exists, (found.python, found.script)))) and os.access(
+        path, os.X_OK
+    )

@@ -1,0 +1,137 @@
+"""`cnifast plugins install` and `list`: the binaries that a runtime executes."""
+
+from __future__ import annotations
+
+import errno
+import os
+import shutil
+import sys
+
+import cnifast
+from cnifast.invoke import shimfile
+from cnifast.plugins import NAMES
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from argparse import ArgumentParser, Namespace
+    from collections.abc import Sequence
+
+PACKAGE = os.path.dirname(os.path.abspath(cnifast.__file__))
+BINARY = f"{PACKAGE}/_bin/cnifast-shim"
+SCRIPT = f"{PACKAGE}/cli/cold.py"
+DIRECTORY = "/opt/cni/bin"
+
+
+class InstallError(RuntimeError):
+    """Nothing was changed, for the reason given."""
+
+
+def configure(parser: ArgumentParser) -> None:
+    """Declare the sub-commands and options."""
+    actions = parser.add_subparsers(dest="action", required=True)
+    install_parser = actions.add_parser("install", help="put plugin binaries into a directory")
+    install_parser.add_argument("directory", metavar="DIR")
+    install_parser.add_argument("names", metavar="NAME", nargs="*", help=", ".join(NAMES))
+    install_parser.add_argument(
+        "--force",
+        action="store_true",
+        help="also replace binaries that are not ours; they stay as NAME.orig",
+    )
+    list_parser = actions.add_parser("list", help="say which plugins there are, and where from")
+    list_parser.add_argument("directory", metavar="DIR", nargs="?", default=DIRECTORY)
+
+
+def run(args: Namespace) -> int:
+    """Do what was asked; return the exit status."""
+    if args.action == "list":
+        for name in NAMES:
+            print(f"{name:12}{describe(os.path.join(args.directory, name))}")
+        return 0
+    try:
+        for path in install(args.directory, args.names, force=args.force):
+            print(path)
+    except (InstallError, OSError, ValueError) as e:
+        print(f"cnifast: {e}", file=sys.stderr)
+        return 1
+    return 0
+
+
+def describe(path: str) -> str:
+    """Return in words what is at the path of a plugin binary."""
+    if not os.path.lexists(path):
+        return "not installed"
+    found = shimfile.examine(path)
+    if found is None:
+        return f"{path}: not ours"
+    return f"{path}: cnifast {found.build}, {found.python or 'no interpreter'}"
+
+
+def install(directory: str, names: Sequence[str] = (), *, force: bool = False) -> list[str]:
+    """Put the plugin binary under each name into a directory; return the paths.
+
+    Each file is replaced in one step, and keeps its old content when anything fails.
+
+    Raises:
+        InstallError: an unknown name, or a binary in the way that is not ours.
+        ValueError: the paths of this installation do not fit into the binary.
+        OSError: a file cannot be written.
+    """
+    wanted = tuple(names) or NAMES
+    unknown = [name for name in wanted if name not in NAMES]
+    if unknown:
+        raise InstallError(f"no plugin named {', '.join(unknown)}: there are {', '.join(NAMES)}")
+    targets = [os.path.join(directory, name) for name in wanted]
+    foreign = [t for t in targets if os.path.lexists(t) and not shimfile.is_ours(t)]
+    if foreign and not force:
+        raise InstallError(
+            f"{', '.join(foreign)}: not ours; --force replaces it and keeps it as NAME.orig"
+        )
+    with open(BINARY, "rb") as file:
+        image = shimfile.patch(file.read(), os.path.abspath(sys.executable), SCRIPT)
+    os.makedirs(directory, exist_ok=True)
+    for target in targets:
+        if target in foreign:
+            _keep(target)
+        _replace(target, image)
+    return targets
+
+
+def _keep(target: str) -> None:
+    """Give a file a second name, NAME.orig."""
+    spare = _temporary(target)
+    try:
+        os.link(target, spare, follow_symlinks=False)
+    except OSError as e:
+        if e.errno not in (errno.EPERM, errno.EOPNOTSUPP, errno.EMLINK):
+            raise
+        shutil.copy2(target, spare, follow_symlinks=False)
+    os.replace(spare, target + ".orig")
+
+
+def _replace(target: str, image: bytes) -> None:
+    """Put a program at a path in one step, so that it is there whole whatever happens."""
+    spare = _temporary(target)
+    fd = os.open(spare, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o700)
+    try:
+        try:
+            with open(fd, "wb") as file:
+                file.write(image)
+                file.flush()
+                os.fchmod(fd, 0o755)
+                os.fsync(fd)
+            os.replace(spare, target)
+        except BaseException:
+            os.unlink(spare)
+            raise
+    finally:
+        directory = os.open(os.path.dirname(target) or ".", os.O_RDONLY | os.O_DIRECTORY)
+        try:
+            os.fsync(directory)
+        finally:
+            os.close(directory)
+
+
+def _temporary(target: str) -> str:
+    """Return a name beside the target that no runtime takes for a plugin."""
+    directory, name = os.path.split(target)
+    return os.path.join(directory, f".{name}.{os.getpid()}.new")

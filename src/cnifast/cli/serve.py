@@ -1,0 +1,64 @@
+"""`cnifast serve`: the service in the foreground, or as a cold call leaves it behind."""
+
+from __future__ import annotations
+
+import os
+import sys
+
+from cnifast.cli import paths
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from argparse import ArgumentParser, Namespace
+    from typing import NoReturn
+
+    from cnifast.service import Listener
+
+EXIT_BUSY = 3
+
+
+def configure(parser: ArgumentParser) -> None:
+    """Declare the options."""
+    parser.add_argument(
+        "--socket", metavar="PATH", help="listen here (default: the configuration's, or systemd's)"
+    )
+    parser.add_argument(
+        "--idle", metavar="SECONDS", type=int, default=0, help="end when nobody called for so long"
+    )
+    parser.add_argument("--threads", metavar="N", type=int, help="calls to work on at once")
+
+
+def run(args: Namespace) -> int:
+    """Serve until told to stop; return the exit status."""
+    from cnifast.service import Busy, Settings, activated, bind
+
+    try:
+        settings = Settings.read()
+        listener = activated(os.environ) or bind(args.socket or settings.socket)
+    except Busy as e:
+        print(f"cnifast: {e}", file=sys.stderr)
+        return EXIT_BUSY
+    except (OSError, ValueError) as e:
+        print(f"cnifast: {e}", file=sys.stderr)
+        return 1
+    return _serve(listener, args.threads or settings.threads, args.idle)
+
+
+def resident(socket: str, lock: int) -> NoReturn:
+    """Serve on the socket whose lock is held already, until nobody calls any more."""
+    os.chdir("/")
+    paths.complete()
+    from cnifast.service import Settings, bind
+
+    settings = Settings.read()
+    os._exit(_serve(bind(socket, lock), settings.threads, settings.idle))
+
+
+def _serve(listener: Listener, threads: int, idle: int) -> int:
+    """Run the service; return the exit status."""
+    from cnifast.plugins import NAMES, load
+    from cnifast.service import Server
+    from cnifast.service.log import to_stderr
+
+    server = Server(listener, load, names=NAMES, threads=threads, idle=idle, log=to_stderr())
+    return 0 if server.run() else 1

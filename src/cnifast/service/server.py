@@ -1,0 +1,146 @@
+"""The life of the service: threads, signals, idle time, an orderly end."""
+
+from __future__ import annotations
+
+import gc
+import os
+import select
+import signal
+import socket
+import sys
+import time
+
+from cnifast.service.worker import Home, Worker
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable
+
+    from cnifast.protocol.skel import Plugin
+    from cnifast.service.listener import Listener
+    from cnifast.service.log import Log
+
+DRAIN_SECONDS = 30  # for the calls that are in flight when the end comes
+SWITCH_SECONDS = 0.0005  # how long one thread may keep the others from running
+
+
+class Server:
+    """Answers calls on a listener until it is told to stop, or nobody called for long.
+
+    ``load`` returns the plugin of a name; those of ``names`` are loaded before the first call.
+    ``idle`` is in seconds, 0 for ever.
+    """
+
+    def __init__(
+        self,
+        listener: Listener,
+        load: Callable[[str], Plugin],
+        *,
+        names: Iterable[str] = (),
+        threads: int,
+        idle: float = 0,
+        log: Log,
+    ) -> None:
+        self._listener = listener
+        self._load = load
+        self._names = tuple(names)
+        self._threads = threads
+        self._idle = idle
+        self._log = log
+        self._workers: list[Worker] = []
+        self._wake_out, self._wake_in = os.pipe2(os.O_CLOEXEC | os.O_NONBLOCK)
+
+    def run(self) -> bool:
+        """Serve until the end; return whether every call in flight was finished.
+
+        Must be called in the main thread: SIGTERM and SIGINT end it.
+        """
+        sys.setswitchinterval(SWITCH_SECONDS)
+        loaded = self._warm_up()
+        home = Home()
+        for sig in (signal.SIGTERM, signal.SIGINT):
+            signal.signal(sig, _ignore)
+        signal.set_wakeup_fd(self._wake_in, warn_on_full_buffer=False)
+        self._workers = [
+            Worker(n, self._listener.acceptor(), loaded, home, self._log, self._wake)
+            for n in range(self._threads)
+        ]
+        for worker in self._workers:
+            worker.start()
+        notify("READY=1")
+        self._log("ready", socket=self._listener.path, threads=self._threads, pid=os.getpid())
+        reason = self._wait()
+        notify("STOPPING=1")
+        self._listener.stop()
+        finished = self._finish()
+        self._listener.close()
+        self._log("stopped", reason=reason, finished=finished)
+        return finished
+
+    def _warm_up(self) -> Callable[[str], Plugin]:
+        """Import the plugins, and return what finds them without a look at the import system."""
+        loaded: dict[str, Plugin] = {}
+        for name in self._names:
+            try:
+                loaded[name] = self._load(name)
+            except ImportError as e:
+                self._log("unavailable", plugin=name, error=e)
+        gc.collect()
+        gc.freeze()
+
+        def find(name: str) -> Plugin:
+            return loaded.get(name) or self._load(name)
+
+        return find
+
+    def _wake(self) -> None:
+        """Have the main thread end the service; any thread may call it."""
+        try:
+            os.write(self._wake_in, b"\0")
+        except BlockingIOError:
+            return  # it has been woken often enough
+
+    def _wait(self) -> str:
+        """Wait for a reason to stop, and return it."""
+        poll = select.poll()
+        poll.register(self._wake_out, select.POLLIN)
+        while True:
+            left = self._idle_left()
+            if left is not None and left <= 0:
+                return "idle"
+            if poll.poll(None if left is None else left * 1000 + 1):
+                woken_by = os.read(self._wake_out, 1)[0]
+                return signal.Signals(woken_by).name if woken_by else "newer plugins"
+
+    def _idle_left(self) -> float | None:
+        """Return the seconds until the service has been idle for too long, None for never."""
+        if not self._idle:
+            return None
+        now = time.monotonic()
+        last = max(now if w.busy else w.last for w in self._workers)
+        return self._idle - (now - last)
+
+    def _finish(self) -> bool:
+        """Wait for the workers; return False when some had to be left behind."""
+        deadline = time.monotonic() + DRAIN_SECONDS
+        for worker in self._workers:
+            worker.join(max(0.0, deadline - time.monotonic()))
+        return not any(worker.is_alive() for worker in self._workers)
+
+
+def notify(state: str) -> None:
+    """Tell systemd how the service is doing, if that is who started it."""
+    address = os.environ.get("NOTIFY_SOCKET", "")
+    if address[:1] not in ("/", "@"):
+        return
+    if address.startswith("@"):
+        address = "\0" + address[1:]
+    with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as sock:
+        try:
+            sock.sendto(state.encode(), address)
+        except OSError:
+            return
+
+
+def _ignore(_signum: int, _frame: object) -> None:
+    """Take a signal; the byte that comes with it through the pipe is what counts."""

@@ -1,0 +1,242 @@
+"""A thread of the service: it takes a connection, runs the call, answers, and starts anew."""
+
+from __future__ import annotations
+
+import json
+import os
+import select
+import threading
+import time
+import traceback
+
+from cnifast import __version__
+from cnifast.protocol import wire
+from cnifast.protocol.errors import INTERNAL, CNIError, RunCold
+from cnifast.protocol.request import Place
+from cnifast.protocol.skel import Response, dispatch
+from cnifast.service.connection import Connection, Rejected
+from cnifast.service.listener import peer
+from cnifast.service.paths import named_paths, same_path
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    import socket
+    from collections.abc import Callable
+
+    from cnifast.protocol.request import Request
+    from cnifast.protocol.skel import Plugin
+    from cnifast.protocol.wire import WireRequest
+    from cnifast.service.log import Log
+
+STDERR_MAX = 4096  # bytes; a pipe that polls as writable takes that many at once
+LOGGED_MAX = 500  # characters of an error
+
+
+class Warm:
+    """What a thread keeps ready between calls; the layers that use it decide what is in it."""
+
+    __slots__ = ("kept",)
+
+    def __init__(self) -> None:
+        self.kept: dict[str, object] = {}
+
+
+class Home:
+    """Where the service itself lives: (st_dev, st_ino) of its namespaces, and its user."""
+
+    __slots__ = ("mnt", "net", "uid", "user")
+
+    def __init__(self) -> None:
+        self.net = _namespace("/proc/self/ns/net")
+        self.mnt = _namespace("/proc/self/ns/mnt")
+        self.user = _namespace("/proc/self/ns/user")
+        self.uid = os.geteuid()
+
+    def admit(self, uid: int) -> None:
+        """Let only root and the service's own user in.
+
+        Raises:
+            Rejected: it is somebody else.
+        """
+        if uid not in (self.uid, 0):
+            raise Rejected(f"user {uid} may not use this service")
+
+
+class Worker(threading.Thread):
+    """Serves calls until its acceptor ends.
+
+    ``busy`` and ``last`` (monotonic seconds) tell whether it works and when it last did.
+    """
+
+    def __init__(
+        self,
+        number: int,
+        accept: Callable[[], socket.socket | None],
+        load: Callable[[str], Plugin],
+        home: Home,
+        log: Log,
+        drain: Callable[[], None],
+    ) -> None:
+        super().__init__(name=f"worker-{number}", daemon=True)
+        self.busy = False
+        self.last = time.monotonic()
+        self._accept = accept
+        self._load = load
+        self._home = home
+        self._log = log
+        self._drain = drain
+        self._warm = Warm()
+
+    def run(self) -> None:
+        """Serve connection after connection; no call can end the thread."""
+        while True:
+            try:
+                sock = self._accept()
+            except OSError as e:  # out of descriptors or memory: others must finish first
+                self._log("accept", error=e)
+                time.sleep(0.05)
+                continue
+            if sock is None:
+                return
+            self.busy = True
+            try:
+                self._serve(sock)
+            except Exception:  # noqa: BLE001 - the next call may be served all the same
+                self._log("defect", trace=traceback.format_exc())
+            finally:
+                self.last = time.monotonic()
+                self.busy = False
+
+    def _serve(self, sock: socket.socket) -> None:
+        """Answer the one call of a connection."""
+        start = time.monotonic()
+        conn = Connection(sock)
+        try:
+            pid, uid = peer(sock)
+            self._home.admit(uid)
+            request = conn.receive()
+            try:
+                response = self._call(conn, request, pid)
+            except RunCold as e:
+                conn.answer(wire.encode_run_cold(str(e)))
+                self._log("cold", **_who(request), reason=e)
+                return
+            sent = conn.answer(_result(response))
+            us = int((time.monotonic() - start) * 1e6)
+            self._log("call", **_who(request), us=us, **_outcome(response), sent=sent)
+            if response.stderr:
+                _write_stderr(conn.stderr, response.stderr)
+        except Rejected as e:
+            self._log("rejected", reason=e)
+        finally:
+            conn.close()
+
+    def _call(self, conn: Connection, request: WireRequest, pid: int) -> Response:
+        """Run the call in the place it came from.
+
+        Raises:
+            RunCold: it can only be run by a process of the caller's own.
+        """
+        home = self._home
+        if request.build != __version__:
+            if _is_newer(request.build, __version__):
+                self._drain()
+            raise RunCold(f"this service is {__version__}, the plugin is {request.build}")
+        if home.uid != 0 and _namespace(f"/proc/{pid}/ns/user") != home.user:
+            raise RunCold("the caller is in another user namespace")
+        mount_same = request.mnt == home.mnt or _same_paths(pid, request)
+        path = request.env.get("CNI_NETNS", "")
+        if path and conn.netns is None and not (mount_same and path.startswith("/")):
+            raise RunCold(f"what {path} is cannot be seen from here")
+        host = _identity(conn.host_netns)
+        container = None if conn.netns is None else _identity(conn.netns)
+
+        def is_own_netns(_: Request) -> bool:
+            return container == host
+
+        place = Place(
+            None if host == home.net else conn.host_netns,
+            conn.netns,
+            self._warm,
+            mount_same=mount_same,
+            delegates=False,
+        )
+        return dispatch(
+            request.plugin,
+            request.env,
+            request.stdin,
+            self._load,
+            place=place,
+            is_own_netns=is_own_netns,
+        )
+
+
+def _same_paths(pid: int, request: WireRequest) -> bool:
+    """Tell whether all that the configuration names is the same for caller and service."""
+    try:
+        conf = json.loads(request.stdin)
+    except ValueError:
+        return True  # it is refused before anything is looked at
+    return all(same_path(pid, path) for path in named_paths(conf, request.env))
+
+
+def _result(response: Response) -> bytes:
+    """Return the frame of a response."""
+    try:
+        return wire.encode_result(response.exit_code, response.stdout)
+    except wire.WireError as e:
+        error = CNIError(INTERNAL, f"the answer cannot be sent: {e}")
+        return wire.encode_result(1, error.to_json("1.1.0") + b"\n")
+
+
+def _write_stderr(fd: int, data: bytes) -> None:
+    """Write what the caller's standard error takes without waiting."""
+    poll = select.poll()
+    poll.register(fd, select.POLLOUT)
+    try:
+        if any(event & select.POLLOUT for _, event in poll.poll(0)):
+            os.write(fd, data[:STDERR_MAX])
+    except OSError:
+        return
+
+
+def _who(request: WireRequest) -> dict[str, object]:
+    """Return the fields that say which call it was."""
+    env = request.env
+    fields: dict[str, object] = {
+        "command": env.get("CNI_COMMAND", ""),
+        "plugin": request.plugin,
+        "container": env.get("CNI_CONTAINERID", ""),
+        "ifname": env.get("CNI_IFNAME", ""),
+    }
+    if "TRACEPARENT" in env:
+        fields["traceparent"] = env["TRACEPARENT"]
+    return fields
+
+
+def _outcome(response: Response) -> dict[str, object]:
+    """Return the fields that say how it went: the CNI code, and for an error its message."""
+    if response.exit_code == 0:
+        return {"code": 0}
+    error = json.loads(response.stdout)
+    return {"code": error.get("code"), "error": error.get("msg", "")[:LOGGED_MAX]}
+
+
+def _is_newer(theirs: str, ours: str) -> bool:
+    """Tell whether a version is later; what is no version is not."""
+    try:
+        return [int(n) for n in theirs.split(".")] > [int(n) for n in ours.split(".")]
+    except ValueError:
+        return False
+
+
+def _namespace(path: str) -> tuple[int, int]:
+    """Return what tells the namespace at a path from others."""
+    st = os.stat(path)
+    return st.st_dev, st.st_ino
+
+
+def _identity(fd: int) -> tuple[int, int]:
+    """Return what tells an open namespace from others."""
+    st = os.fstat(fd)
+    return st.st_dev, st.st_ino
