@@ -34,10 +34,10 @@ class Place:
     network namespace; None means the current one, and the one at ``Request.netns``.  ``warm``
     is what the service's thread keeps ready between calls.  ``mount_same`` tells whether paths
     mean the same here as for the caller; ``delegates`` whether other programs may be executed
-    here on the caller's behalf.
+    here on the caller's behalf; ``exits`` that this process ends with the call.
     """
 
-    __slots__ = ("delegates", "host_netns", "mount_same", "netns", "warm")
+    __slots__ = ("delegates", "exits", "host_netns", "mount_same", "netns", "warm")
 
     def __init__(
         self,
@@ -47,12 +47,14 @@ class Place:
         *,
         mount_same: bool = True,
         delegates: bool = True,
+        exits: bool = False,
     ) -> None:
         self.host_netns = host_netns
         self.netns = netns
         self.warm = warm
         self.mount_same = mount_same
         self.delegates = delegates
+        self.exits = exits
 
 
 class Request:
