@@ -218,6 +218,47 @@ int cnif_route_dump(struct cnif_nlsock *sock, int32_t oif, uint8_t family, uint3
                     struct cnif_route **ret_routes, size_t *ret_count, struct cnif_err *reterr);
 void cnif_free(void *array);
 
+/* ---- nft: masquerading and anti-spoofing ---- */
+
+/* Whose an element is.  The three together are kept with it as its comment. */
+struct cnif_owner {
+    const char *container_id;
+    const char *ifname;
+    const char *network;
+};
+
+#define CNIF_OWNER_MAX 236
+
+struct cnif_masq_entry {
+    struct cnif_ip ip;
+    char owner[CNIF_OWNER_MAX];
+};
+
+/* "CONTAINER IFNAME NETWORK", the text that elements carry: deterministic, shortened if need be. */
+void cnif_owner_text(const struct cnif_owner *owner, char text[CNIF_OWNER_MAX]);
+
+/*
+ * Masquerade what comes from the addresses and leaves their subnets, multicast
+ * excepted.  `sock` is a NETLINK_NETFILTER socket.  Elements of the same
+ * network and address that another owner left behind are taken over.
+ */
+int cnif_masq_add(struct cnif_nlsock *sock, const struct cnif_ip *ips, size_t count,
+                  const struct cnif_owner *owner, struct cnif_err *reterr);
+/*
+ * Undo cnif_masq_add.  An address with prefix 0 is looked for in all subnets of
+ * the network; with no addresses at all, everything of the owner is.  What is
+ * not there, or is another owner's by now, is left alone: success.
+ */
+int cnif_masq_delete(struct cnif_nlsock *sock, const struct cnif_ip *ips, size_t count,
+                     const struct cnif_owner *owner, struct cnif_err *reterr);
+/* -ENOENT unless each address is masqueraded for the owner. */
+int cnif_masq_check(struct cnif_nlsock *sock, const struct cnif_ip *ips, size_t count,
+                    const struct cnif_owner *owner, struct cnif_err *reterr);
+/* All elements of a network; the array is the caller's, to be released with cnif_free. */
+int cnif_masq_list(struct cnif_nlsock *sock, const char *network,
+                   struct cnif_masq_entry **ret_entries, size_t *ret_count,
+                   struct cnif_err *reterr);
+
 /* ---- attach: whole attachments ---- */
 
 /* VLANs first..last a port passes tagged. */

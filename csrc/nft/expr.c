@@ -1,0 +1,123 @@
+#include "nft/expr.h"
+
+#include <string.h>
+
+/* Where an open expression is closed again. */
+struct expr {
+    size_t item;
+    size_t data;
+};
+
+static struct expr expr_open(struct cnif_nlbuf *buf, const char *name)
+{
+    struct expr expr;
+
+    expr.item = cnif_nlattr_nest(buf, NFTA_LIST_ELEM);
+    cnif_nlattr_put_str(buf, NFTA_EXPR_NAME, name);
+    expr.data = cnif_nlattr_nest(buf, NFTA_EXPR_DATA);
+    return expr;
+}
+
+static void expr_close(struct cnif_nlbuf *buf, struct expr expr)
+{
+    cnif_nlattr_nest_end(buf, expr.data);
+    cnif_nlattr_nest_end(buf, expr.item);
+}
+
+static void put_value(struct cnif_nlbuf *buf, uint16_t type, const void *value, size_t size)
+{
+    size_t nest = cnif_nlattr_nest(buf, type);
+
+    cnif_nlattr_put(buf, NFTA_DATA_VALUE, value, size);
+    cnif_nlattr_nest_end(buf, nest);
+}
+
+void cnif_nft_expr_meta(struct cnif_nlbuf *buf, uint32_t key, uint32_t dreg)
+{
+    struct expr expr = expr_open(buf, "meta");
+
+    cnif_nlattr_put_be32(buf, NFTA_META_DREG, dreg);
+    cnif_nlattr_put_be32(buf, NFTA_META_KEY, key);
+    expr_close(buf, expr);
+}
+
+void cnif_nft_expr_payload(struct cnif_nlbuf *buf, uint32_t base, uint32_t offset, uint32_t size,
+                           uint32_t dreg)
+{
+    struct expr expr = expr_open(buf, "payload");
+
+    cnif_nlattr_put_be32(buf, NFTA_PAYLOAD_DREG, dreg);
+    cnif_nlattr_put_be32(buf, NFTA_PAYLOAD_BASE, base);
+    cnif_nlattr_put_be32(buf, NFTA_PAYLOAD_OFFSET, offset);
+    cnif_nlattr_put_be32(buf, NFTA_PAYLOAD_LEN, size);
+    expr_close(buf, expr);
+}
+
+void cnif_nft_expr_mask(struct cnif_nlbuf *buf, const void *mask, uint32_t size, uint32_t reg)
+{
+    static const uint8_t zero[16];
+    struct expr expr = expr_open(buf, "bitwise");
+
+    cnif_nlattr_put_be32(buf, NFTA_BITWISE_SREG, reg);
+    cnif_nlattr_put_be32(buf, NFTA_BITWISE_DREG, reg);
+    cnif_nlattr_put_be32(buf, NFTA_BITWISE_LEN, size);
+    put_value(buf, NFTA_BITWISE_MASK, mask, size);
+    put_value(buf, NFTA_BITWISE_XOR, zero, size);
+    expr_close(buf, expr);
+}
+
+void cnif_nft_expr_cmp(struct cnif_nlbuf *buf, uint32_t op, const void *value, size_t size,
+                       uint32_t sreg)
+{
+    struct expr expr = expr_open(buf, "cmp");
+
+    cnif_nlattr_put_be32(buf, NFTA_CMP_SREG, sreg);
+    cnif_nlattr_put_be32(buf, NFTA_CMP_OP, op);
+    put_value(buf, NFTA_CMP_DATA, value, size);
+    expr_close(buf, expr);
+}
+
+void cnif_nft_expr_lookup(struct cnif_nlbuf *buf, const char *set, uint32_t sreg)
+{
+    struct expr expr = expr_open(buf, "lookup");
+
+    cnif_nlattr_put_str(buf, NFTA_LOOKUP_SET, set);
+    cnif_nlattr_put_be32(buf, NFTA_LOOKUP_SREG, sreg);
+    expr_close(buf, expr);
+}
+
+void cnif_nft_expr_vmap(struct cnif_nlbuf *buf, const char *map, uint32_t sreg)
+{
+    struct expr expr = expr_open(buf, "lookup");
+
+    cnif_nlattr_put_str(buf, NFTA_LOOKUP_SET, map);
+    cnif_nlattr_put_be32(buf, NFTA_LOOKUP_SREG, sreg);
+    cnif_nlattr_put_be32(buf, NFTA_LOOKUP_DREG, NFT_REG_VERDICT);
+    expr_close(buf, expr);
+}
+
+void cnif_nft_put_verdict(struct cnif_nlbuf *buf, uint16_t type, int32_t code, const char *chain)
+{
+    size_t data = cnif_nlattr_nest(buf, type);
+    size_t verdict = cnif_nlattr_nest(buf, NFTA_DATA_VERDICT);
+
+    cnif_nlattr_put_be32(buf, NFTA_VERDICT_CODE, (uint32_t)code);
+    if (chain)
+        cnif_nlattr_put_str(buf, NFTA_VERDICT_CHAIN, chain);
+    cnif_nlattr_nest_end(buf, verdict);
+    cnif_nlattr_nest_end(buf, data);
+}
+
+void cnif_nft_expr_verdict(struct cnif_nlbuf *buf, int32_t code, const char *chain)
+{
+    struct expr expr = expr_open(buf, "immediate");
+
+    cnif_nlattr_put_be32(buf, NFTA_IMMEDIATE_DREG, NFT_REG_VERDICT);
+    cnif_nft_put_verdict(buf, NFTA_IMMEDIATE_DATA, code, chain);
+    expr_close(buf, expr);
+}
+
+void cnif_nft_expr_masq(struct cnif_nlbuf *buf)
+{
+    expr_close(buf, expr_open(buf, "masq"));
+}

@@ -1,0 +1,47 @@
+/*
+ * The expressions a rule consists of, one function each, written between
+ * cnif_nft_rule_begin and cnif_nft_rule_end.  A rule is a small program: an
+ * expression loads a register or compares one, and the first that does not
+ * match ends the rule.
+ *
+ * Registers are the 16-byte ones, NFT_REG_1 to NFT_REG_4; a value longer than
+ * 16 bytes goes on in the next.  Each function is annotated with the words
+ * that `nft list` prints for it.
+ */
+#ifndef CNIF_NFT_EXPR_H
+#define CNIF_NFT_EXPR_H
+
+#include "netlink/nlbuf.h"
+
+#include <linux/netfilter/nf_tables.h>
+
+/* "iifname", "meta nfproto", ...: key is an NFT_META_* value. */
+void cnif_nft_expr_meta(struct cnif_nlbuf *buf, uint32_t key, uint32_t dreg);
+
+/* "ip saddr", "ether saddr", ...: `size` bytes at `offset` of a header (NFT_PAYLOAD_*). */
+void cnif_nft_expr_payload(struct cnif_nlbuf *buf, uint32_t base, uint32_t offset, uint32_t size,
+                           uint32_t dreg);
+
+/* "& mask" */
+void cnif_nft_expr_mask(struct cnif_nlbuf *buf, const void *mask, uint32_t size, uint32_t reg);
+
+/* "== value" and the like: op is an NFT_CMP_* value. */
+void cnif_nft_expr_cmp(struct cnif_nlbuf *buf, uint32_t op, const void *value, size_t size,
+                       uint32_t sreg);
+
+/* "@set" */
+void cnif_nft_expr_lookup(struct cnif_nlbuf *buf, const char *set, uint32_t sreg);
+
+/* "vmap @map" */
+void cnif_nft_expr_vmap(struct cnif_nlbuf *buf, const char *map, uint32_t sreg);
+
+/* "accept", "drop", "return", "jump chain": code is an NF_* or NFT_* verdict. */
+void cnif_nft_expr_verdict(struct cnif_nlbuf *buf, int32_t code, const char *chain);
+
+/* "masquerade" */
+void cnif_nft_expr_masq(struct cnif_nlbuf *buf);
+
+/* The attributes of a verdict, for rules and for elements of verdict maps. */
+void cnif_nft_put_verdict(struct cnif_nlbuf *buf, uint16_t type, int32_t code, const char *chain);
+
+#endif
