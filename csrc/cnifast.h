@@ -345,4 +345,92 @@ int cnif_attach_macvlan(struct cnif_nlsock *host, const struct cnif_macvlan_host
 int cnif_detach(int netns_fd, const char *name, const char *alias, enum cnif_linger linger,
                 bool *ret_found, struct cnif_err *reterr);
 
+/* ---- ipam: the host-local store, a directory with one file per address in use ---- */
+
+#define CNIF_IPAM_TEXT_MAX 40
+
+struct cnif_ipam_addr {
+    uint8_t family;                /* 4 or 6; 0: no address */
+    uint8_t bytes[16];             /* IPv4 in the first four */
+    char text[CNIF_IPAM_TEXT_MAX]; /* canonical, filled in by the core */
+};
+
+/* One range; ranges of one set stand together, sets in ascending order from 0. */
+struct cnif_ipam_range {
+    uint32_t set;
+    struct cnif_ipam_addr first, last, gateway; /* inclusive; the gateway is never handed out */
+};
+
+/* Where a network's addresses are kept, and how long to wait for its lock. */
+struct cnif_ipam_dir {
+    const char *data_dir;
+    const char *network;
+    int lock_wait_ms;
+};
+
+/* The owner of an address: a container ID and an interface name. */
+struct cnif_ipam_owner {
+    const char *container_id;
+    const char *ifname;
+};
+
+/* An address that was handed out, and the index of the range it is from. */
+struct cnif_ipam_grant {
+    struct cnif_ipam_addr addr;
+    uint32_t range;
+};
+
+/* Addresses on the heap; release with cnif_ipam_list_free(). */
+struct cnif_ipam_list {
+    struct cnif_ipam_addr *addrs;
+    size_t n;
+};
+
+struct cnif_ipam_usage {
+    uint64_t capacity; /* addresses that can be handed out, UINT64_MAX for that many or more */
+    uint64_t taken;
+};
+
+#define CNIF_IPAM_EXHAUSTED 1 /* the set has no address left */
+#define CNIF_IPAM_TAKEN     2 /* the requested address is not free */
+#define CNIF_IPAM_DUPLICATE 3 /* the owner has an address of the set */
+
+/* Why nothing was handed out: the set, and the address it is about, if any. */
+struct cnif_ipam_refusal {
+    int reason; /* 0: a failure of the system */
+    uint32_t set;
+    struct cnif_ipam_addr addr;
+};
+
+/*
+ * Hand out one address from each set, or none at all.  requested[set] asks for
+ * a certain one (family 0: any, next after the last one handed out).
+ * -EADDRNOTAVAIL, -EADDRINUSE, -EALREADY: refused for the three reasons above.
+ * -EAGAIN: the lock is held too long.
+ */
+int cnif_ipam_allocate(const struct cnif_ipam_dir *dir, const struct cnif_ipam_owner *owner,
+                       const struct cnif_ipam_range *ranges, size_t n_ranges,
+                       const struct cnif_ipam_addr *requested, size_t n_sets,
+                       struct cnif_ipam_grant *ret_grants, struct cnif_ipam_refusal *reterr_refusal,
+                       struct cnif_err *reterr);
+
+/* Release all that the owner has; nothing to release is success. */
+int cnif_ipam_release(const struct cnif_ipam_dir *dir, const struct cnif_ipam_owner *owner,
+                      struct cnif_ipam_list *ret_released, struct cnif_err *reterr);
+
+/* What the owner has. */
+int cnif_ipam_lookup(const struct cnif_ipam_dir *dir, const struct cnif_ipam_owner *owner,
+                     struct cnif_ipam_list *ret_held, struct cnif_err *reterr);
+
+/* Release all that none of the `valid` owners has. */
+int cnif_ipam_gc(const struct cnif_ipam_dir *dir, const struct cnif_ipam_owner *valid,
+                 size_t n_valid, struct cnif_ipam_list *ret_released, struct cnif_err *reterr);
+
+/* How full each set is. */
+int cnif_ipam_usage(const struct cnif_ipam_dir *dir, const struct cnif_ipam_range *ranges,
+                    size_t n_ranges, size_t n_sets, struct cnif_ipam_usage *ret_usage,
+                    struct cnif_err *reterr);
+
+void cnif_ipam_list_free(struct cnif_ipam_list *list);
+
 #endif
