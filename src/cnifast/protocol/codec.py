@@ -13,7 +13,6 @@ if TYPE_CHECKING:
     from typing import Any, Never
 
 _BLANKS = " \t\n\r"
-_INFINITY = float("inf")
 
 
 class DecodeError(ValueError):
@@ -53,21 +52,13 @@ def _no_object(value: object) -> Never:
     raise TypeError(f"{type(value).__name__} has no JSON form")
 
 
-def _float(text: str) -> float:
-    """Return a number with a fraction or an exponent; one that only infinity is near is refused."""
-    value = float(text)
-    if value in (_INFINITY, -_INFINITY):
-        raise DecodeError(f"number {text[:40]} is out of range")
-    return value
-
-
 class _Rules:
     """The settings that the C scanner reads when it is made."""
 
     strict = True
     object_hook = None
     object_pairs_hook = staticmethod(_object)
-    parse_float = staticmethod(_float)
+    parse_float = float
     parse_int = int
     parse_constant = staticmethod(_no_constant)
 
@@ -82,9 +73,7 @@ try:
 except (ImportError, TypeError):
     from json import JSONDecoder, JSONEncoder
 
-    _decoder = JSONDecoder(
-        object_pairs_hook=_object, parse_float=_float, parse_constant=_no_constant
-    )
+    _decoder = JSONDecoder(object_pairs_hook=_object, parse_constant=_no_constant)
     _scan = _decoder.scan_once  # type: ignore[attr-defined]
     _encoder = JSONEncoder(
         ensure_ascii=False, check_circular=False, allow_nan=False, separators=(",", ":")

@@ -32,8 +32,6 @@ BAD = [
     (b'"a\nb"', "char 2"),
     (b'"\\x"', "char 1"),
     (b'"\\u12"', "char 2"),
-    (b"[1e999]", "number 1e999 is out of range"),
-    (b"-1" + b"0" * 999 + b".5", "out of range"),
     (b"01", "after top-level value"),
     (b"+1", "invalid character"),
     (b".5", "invalid character"),
@@ -131,7 +129,7 @@ def test_without_the_accelerator() -> None:
         'assert loads(b\' {"a":{"x":1},"a":{"y":"\\\\ud800"}} \') == '
         "{'a': {'x': 1, 'y': '\\ufffd'}}\n"
         "assert dumps({'a': ['\\u00e9', 1]}) == b'{\"a\":[\"\\xc3\\xa9\",1]}'\n"
-        "for bad in (b'', b'{', b'[NaN]', b'1e999', b'{} x', b'[' * 100000, b'1' * 5000):\n"
+        "for bad in (b'', b'{', b'[NaN]', b'{} x', b'[' * 100000, b'1' * 5000):\n"
         "    try: loads(bad)\n"
         "    except ValueError as e: assert type(e).__name__ == 'DecodeError', repr(e)\n"
         "    else: raise AssertionError(bad)\n"
