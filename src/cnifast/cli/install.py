@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import errno
 import os
 import shutil
 import sys
@@ -101,9 +100,7 @@ def _keep(target: str) -> None:
     spare = _temporary(target)
     try:
         os.link(target, spare, follow_symlinks=False)
-    except OSError as e:
-        if e.errno not in (errno.EPERM, errno.EOPNOTSUPP, errno.EMLINK):
-            raise
+    except OSError:  # not every file system has hard links; the copy fails where it must
         shutil.copy2(target, spare, follow_symlinks=False)
     os.replace(spare, target + ".orig")
 

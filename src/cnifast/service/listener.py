@@ -7,7 +7,6 @@ The one of systemd lives on without us, and so do the connections that wait in i
 
 from __future__ import annotations
 
-import errno
 import fcntl
 import os
 import select
@@ -54,6 +53,7 @@ class _Own(Listener):
         self.path = path
         self._sock = sock
         self._lock = lock
+        self._stopped = False
         self._identity = _identity(path)
 
     def acceptor(self) -> Callable[[], socket.socket | None]:
@@ -63,15 +63,17 @@ class _Own(Listener):
             while True:
                 try:
                     return accept()[0]
-                except OSError as e:
-                    if e.errno == errno.EINVAL:
+                except ConnectionAbortedError:
+                    continue
+                except OSError:
+                    if self._stopped:
                         return None
-                    if e.errno != errno.ECONNABORTED:
-                        raise
+                    raise
 
         return wait
 
     def stop(self) -> None:
+        self._stopped = True
         self._sock.shutdown(socket.SHUT_RD)
 
     def close(self) -> None:
@@ -175,9 +177,7 @@ def check_directory(path: str) -> None:
     """
     st = os.lstat(path)
     if not stat.S_ISDIR(st.st_mode) or st.st_mode & 0o022 or st.st_uid not in (0, os.geteuid()):
-        raise PermissionError(
-            errno.EPERM, "the socket's directory belongs to or can be written by others", path
-        )
+        raise PermissionError(f"{path} belongs to or can be written by others")
 
 
 def peer(conn: socket.socket) -> tuple[int, int]:
