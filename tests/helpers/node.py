@@ -172,11 +172,27 @@ class Node:
         return container
 
     def remove_container(self, container: Container) -> None:
-        """Take a namespace away, as a runtime does that deletes it before DEL."""
+        """Take a namespace away, as a runtime does that deletes it before DEL.
+
+        Returns when the kernel has taken its links away too.
+
+        Raises:
+            AssertionError: after 10 s something still holds the namespace.
+        """
+        mine = {link.get("link_index") for link in self.links(container)}
+        peers = {
+            link["ifname"]
+            for link in self.links()
+            if link["ifindex"] in mine and "link_netnsid" in link
+        }
         nsutil.umount(container.path)
         Path(container.path).unlink()
         os.close(container.fd)
         del self.containers[container.name]
+        deadline = time.monotonic() + 10
+        while peers & self.link_names():
+            if time.monotonic() > deadline:
+                raise AssertionError(f"{container.name} is held by something: {peers} remain")
 
     @contextmanager
     def inside(self, container: Container) -> Iterator[None]:

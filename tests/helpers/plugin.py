@@ -161,12 +161,14 @@ class Attachment:
         *,
         ifname: str = "eth0",
         args: str = "",
+        path: str = "",
     ) -> None:
         """Prepare an attachment; nothing is called yet.
 
         Args:
             conf: network configuration with cniVersion, name and type.
             args: CNI_ARGS.
+            path: CNI_PATH, where it is not the runner's.
         """
         self.runner = runner
         self.conf = dict(conf)
@@ -174,6 +176,7 @@ class Attachment:
         self.netns = container.path
         self.ifname = ifname
         self.args = args
+        self.path = path or runner.plugin_path
         self.result: Any = None
 
     def call(
@@ -190,7 +193,7 @@ class Attachment:
                 container_id=self.container_id,
                 netns=self.netns if netns is None else netns,
                 ifname=self.ifname,
-                path=self.runner.plugin_path,
+                path=self.path,
                 args=self.args,
             ),
             json.dumps(configuration).encode(),

@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING, Any
 from . import nsutil
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Iterable, Iterator
 
     from .node import Node
 
@@ -47,13 +47,13 @@ class _View:
             self.links, self.routes, self.rules = _json_stream(done.stdout)
             self.sysctls = _sysctls(link["ifname"] for link in self.links)
 
-    def settled(self) -> bool:
-        """Whether every pair that is up has its carrier noticed."""
-        return all(
-            link["operstate"] in ("UP", "UNKNOWN")
-            for link in self.links
-            if "UP" in link["flags"] and link.get("linkinfo", {}).get("info_kind") != "bridge"
-        )
+    def up_pairs(self) -> Iterator[tuple[int, int, bool]]:
+        """Yield (index, index of the other end, carrier noticed) of the ends that are up."""
+        indices = {link["ifname"]: link["ifindex"] for link in self.links}
+        for link in self.links:
+            if "UP" in link["flags"] and link.get("linkinfo", {}).get("info_kind") == "veth":
+                other = link.get("link_index") or indices.get(link.get("link"), 0)
+                yield link["ifindex"], other, link["operstate"] == "UP"
 
 
 def _json_stream(text: str) -> list[Any]:
@@ -101,14 +101,19 @@ def _sysctls(names: Iterable[str]) -> list[tuple[str, str, str]]:
 class Snapshot:
     """The state of a node's host and containers at one moment."""
 
-    def __init__(self, node: Node, literals: str = "") -> None:
+    def __init__(
+        self, node: Node, literals: str = "", tokens: dict[str, str] | None = None
+    ) -> None:
         """Take the snapshot, once every link that is up is seen to be up (2 s at most).
 
         Args:
             node: an open node.
             literals: text of the configuration: a MAC that stands in it is shown, others are not.
+            tokens: what to look for in the firewall: word -> how it is shown.  The addresses and
+                host ends of the containers that are there now are added to it.
         """
         self._literals = literals.lower()
+        self._tokens = {} if tokens is None else tokens
         deadline = time.monotonic() + _SETTLE_SECONDS
         with tempfile.NamedTemporaryFile("w", prefix="batch.", dir="/run") as batch:
             batch.write(_BATCH)
@@ -117,12 +122,19 @@ class Snapshot:
                 self.views = {HOST: _View(HOST, node.fd, batch.name)}
                 for container in node.containers.values():
                     self.views[container.name] = _View(container.name, container.fd, batch.name)
-                if all(map(_View.settled, self.views.values())) or time.monotonic() > deadline:
+                if self._settled() or time.monotonic() > deadline:
                     break
         self._paths = {c.path: c.name for c in node.containers.values()}
         self._peers = self._pair_up()
+        self._collect_tokens()
         self.firewall = _firewall()
         self.files = _files(Path("/var/lib/cni"))
+
+    def _settled(self) -> bool:
+        """Whether pairs with both ends up are seen to have their carrier."""
+        ends = [end for view in self.views.values() for end in view.up_pairs()]
+        both = {(index, other) for index, other, _ in ends}
+        return all(seen for index, other, seen in ends if (other, index) in both)
 
     # -- names ----------------------------------------------------------------------------------
 
@@ -208,10 +220,8 @@ class Snapshot:
         kind = info.get("info_kind", link["link_type"])
         flags = ",".join(sorted(set(link["flags"]) - _DROPPED_FLAGS)) or "-"
         words = [self.shown_name(label, link["ifname"]), kind, flags, f"mtu {link['mtu']}"]
-        if link.get("txqlen") != 1000:
-            words.append(f"txqlen {link.get('txqlen')}")
         if kind != "bridge":
-            words.append(f"operstate {link['operstate']}")
+            words.append("running" if link["operstate"] in ("UP", "UNKNOWN") else "not-running")
         mac = str(link.get("address", ""))
         if mac and kind != "loopback" and mac in self._literals:
             words.append(f"mac {mac}")
@@ -249,7 +259,7 @@ class Snapshot:
         words += (
             key
             for key in ("nodad", "tentative", "dadfailed", "deprecated", "dynamic", "noprefixroute")
-            if address.get(key)
+            if address.get(key) and (key, label) != ("tentative", HOST)
         )
         if address.get("label", link["ifname"]) != link["ifname"]:
             words.append(f"label {address['label']}")
@@ -287,21 +297,23 @@ class Snapshot:
             words.append("onlink")
         return " ".join(words)
 
-    def _firewall_lines(self) -> list[str]:
-        """Tell which containers' addresses, IDs and host ends the firewall speaks of."""
-        tokens: dict[str, str] = {}
+    def _collect_tokens(self) -> None:
+        """Remember the containers' addresses and host ends as words to look for."""
         for label, view in self.views.items():
             for link in view.links:
                 if label == HOST:
                     if (HOST, link["ifindex"]) in self._peers:
-                        tokens[link["ifname"]] = self.shown_name(HOST, link["ifname"])
+                        self._tokens[link["ifname"]] = self.shown_name(HOST, link["ifname"])
                     continue
                 for address in link["addr_info"]:
                     if address["scope"] == "global":
-                        tokens[address["local"]] = f"address {address['local']}"
+                        self._tokens[address["local"]] = f"address {address['local']}"
+
+    def _firewall_lines(self) -> list[str]:
+        """Tell which containers' addresses and host ends the firewall speaks of."""
         return [
             f"host firewall speaks of {shown}"
-            for token, shown in tokens.items()
+            for token, shown in self._tokens.items()
             if self.firewall_mentions(token)
         ]
 

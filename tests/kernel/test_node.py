@@ -108,7 +108,7 @@ def test_frames_through_counts_what_arrives(node: Node) -> None:
         ("ip link set br0 promisc on", "host link br0 bridge PROMISC,UP"),
         (
             "ip link set v0 nomaster",
-            "+ host link <peer of pod1/eth0> veth UP mtu 1500 operstate UP",
+            "+ host link <peer of pod1/eth0> veth UP mtu 1500 running",
         ),
         ("bridge link set dev v0 hairpin on", "master br0 hairpin"),
         ("ip link set v0 mtu 1400", "mtu 1400"),

@@ -1,0 +1,40 @@
+"""Take the golden records: record.py DIRECTORY_OF_REFERENCE_PLUGINS [CASE...]."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+
+sys.path.insert(0, str(Path(__file__).parents[1]))
+
+import golden
+import table_bridge
+import table_others
+
+from helpers.node import Node
+from helpers.plugin import BinaryRunner
+from helpers.record import life, refusal
+
+
+def main(directory: str, *wanted: str) -> None:
+    """Record every case, or the wanted ones, with the plugins in a directory."""
+    runner = BinaryRunner("reference", directory)
+    for table, scenario in (
+        (table_bridge.LIVES, life),
+        (table_others.LIVES, life),
+        (table_bridge.REFUSED, refusal),
+        (table_others.REFUSED, refusal),
+    ):
+        for case in table:
+            if wanted and case.name not in wanted:
+                continue
+            node = Node()
+            node.open()
+            try:
+                golden.store(case.name, scenario(node, case, runner).lines)
+            finally:
+                node.close()
+
+
+if __name__ == "__main__":
+    main(*sys.argv[1:])
