@@ -1,0 +1,76 @@
+"""One plugin calling another: as a program on CNI_PATH, unless the other is one of ours.
+
+A plugin of ours is not executed but called in this process, when CNI_PATH leads to our own
+binary or to nothing of that name.
+"""
+
+from __future__ import annotations
+
+from cnifast.invoke.exec import exec_plugin
+from cnifast.invoke.find import find_in_path
+from cnifast.invoke.shimfile import is_ours
+from cnifast.protocol.codec import loads
+from cnifast.protocol.errors import CNIError, RunCold
+from cnifast.protocol.result import Result
+from cnifast.protocol.schema import lookup
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Container
+
+    from cnifast.protocol.request import Request
+
+
+def find_foreign(req: Request, plugin: str, ours: Container[str]) -> str | None:
+    """Return the program to execute for a plugin, None when it is to be called in-process.
+
+    Args:
+        req: the request on whose behalf it is called.
+        plugin: its name.
+        ours: the names of plugins that can be called in-process.
+
+    Raises:
+        CNIError: CNI_PATH has no such program, and it is none of ours.
+        RunCold: there is one, but this process is not the place to execute it.
+    """
+    try:
+        path = find_in_path(plugin, req.path)
+    except CNIError:
+        if plugin in ours:
+            return None
+        raise
+    if plugin in ours and is_ours(path):
+        return None
+    if not req.place.delegates:
+        raise RunCold(f"{path} has to be executed where the caller is")
+    return path
+
+
+def exec_add(req: Request, path: str, stdin: bytes | None = None) -> Result:
+    """Execute ADD of the program at ``path`` with the request's environment.
+
+    Args:
+        req: the request on whose behalf it is called.
+        path: of the program.
+        stdin: its configuration, the request's own for None.
+
+    Raises:
+        CNIError: the program failed.
+        DecodeError: it printed something that is not a result.
+    """
+    output = exec_command(req, path, "ADD", stdin)
+    printed = loads(output)
+    version = req.cni_version
+    if type(printed) is dict:
+        version = lookup(printed, "cniversion") or version
+    return Result.from_json({} if printed is None else printed, version)
+
+
+def exec_command(req: Request, path: str, command: str, stdin: bytes | None = None) -> bytes:
+    """Execute a command of the program at ``path`` and return what it printed.
+
+    Raises:
+        CNIError: the program failed.
+    """
+    env = {**req.env, "CNI_COMMAND": command}
+    return exec_plugin(path, req.stdin if stdin is None else stdin, env)
