@@ -7,7 +7,6 @@ other two, and a process that the plugin leaves behind keeps nobody waiting.
 
 from __future__ import annotations
 
-import errno
 import os
 import time
 
@@ -21,6 +20,7 @@ if TYPE_CHECKING:
 
 OUTPUT_MAX = 16 << 20  # bytes of an output that are read
 
+_BUSY = "Text file busy"
 _BUSY_RETRIES = 5  # once a second, for a program that is just being installed
 _RESTORED = (13, 25)  # SIGPIPE and SIGXFSZ, which the interpreter ignores and a child would, too
 
@@ -88,7 +88,7 @@ def _run(path: str, streams: list[int], env: Mapping[str, str], timeout: float |
             )
             break
         except OSError as e:
-            if e.errno != errno.ETXTBSY or not retries:
+            if e.strerror != _BUSY or not retries:
                 return f"fork/exec {path}: {(e.strerror or str(e)).lower()}"
             retries -= 1
             time.sleep(1)
