@@ -22,14 +22,6 @@ class Link:
     macvlan_mode: int
     bcqueuelen: int
 
-class Address:
-    index: int
-    family: int
-    packed: bytes
-    prefixlen: int
-    flags: int
-    scope: int
-
 class Route:
     family: int
     dst: bytes
@@ -45,5 +37,4 @@ class Route:
     type: int
 
 def links(array: int, count: int) -> list[Link]: ...
-def addresses(array: int, count: int) -> list[Address]: ...
 def routes(array: int, count: int) -> list[Route]: ...

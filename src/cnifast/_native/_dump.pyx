@@ -4,7 +4,7 @@
 from cpython.bytes cimport PyBytes_FromStringAndSize
 from libc.stdint cimport uint8_t, uintptr_t
 
-from cnifast._native.rtnl cimport cnif_address, cnif_ip, cnif_link, cnif_route
+from cnifast._native.rtnl cimport cnif_ip, cnif_link, cnif_route
 
 cdef enum:
     INET = 2
@@ -124,39 +124,6 @@ cdef class Link:
         return f"<Link {self.c.index} {self.name} {self.kind or 'device'}>"
 
 
-cdef class Address:
-    """An IP address on a link (RTM_NEWADDR, linux/if_addr.h); ``packed`` is in network order."""
-
-    cdef cnif_address c
-
-    @property
-    def index(self):
-        return self.c.index
-
-    @property
-    def family(self):
-        return _family(&self.c.ip)
-
-    @property
-    def packed(self):
-        return _packed(&self.c.ip)
-
-    @property
-    def prefixlen(self):
-        return self.c.ip.prefix
-
-    @property
-    def flags(self):
-        return self.c.flags
-
-    @property
-    def scope(self):
-        return self.c.scope
-
-    def __repr__(self):
-        return f"<Address {self.packed.hex()}/{self.c.ip.prefix} on {self.c.index}>"
-
-
 cdef class Route:
     """A route (RTM_NEWROUTE, linux/rtnetlink.h); ``dst`` and ``gateway`` are in network order."""
 
@@ -224,19 +191,6 @@ def links(uintptr_t array, Py_ssize_t count):
         link = Link.__new__(Link)
         link.c = at[i]
         found.append(link)
-    return found
-
-
-def addresses(uintptr_t array, Py_ssize_t count):
-    """Return an Address for each of the cnif_address structs at an address; they are copied."""
-    cdef const cnif_address *at = <const cnif_address *>array
-    cdef Address address
-    cdef list found = []
-    cdef Py_ssize_t i
-    for i in range(count):
-        address = Address.__new__(Address)
-        address.c = at[i]
-        found.append(address)
     return found
 
 

@@ -31,12 +31,6 @@ cdef extern from "cnifast.h" nogil:
         uint32_t macvlan_mode
         uint32_t bcqueuelen
 
-    struct cnif_address:
-        int32_t index
-        cnif_ip ip
-        uint32_t flags
-        uint8_t scope
-
     struct cnif_route:
         cnif_ip dst
         cnif_ip gateway

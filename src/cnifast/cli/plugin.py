@@ -11,6 +11,7 @@ import sys
 
 from cnifast.cli import paths
 from cnifast.plugins import load
+from cnifast.protocol.request import Place
 from cnifast.protocol.skel import STDIN_MAX, dispatch
 
 TYPE_CHECKING = False
@@ -33,6 +34,7 @@ def main(arguments: list[str]) -> NoReturn:
         os.environ,
         _read_stdin(),
         load,
+        place=Place(exits=True),
         is_own_netns=_is_own_netns,
     )
     _write(2, response.stderr)

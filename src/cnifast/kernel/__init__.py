@@ -20,8 +20,13 @@ from cnifast._native.errors import (
     NotPermittedError,
     TimedOutError,
 )
-from cnifast.kernel.handle import Address, Handle, Link, Route
+from cnifast.kernel.handle import Handle
 from cnifast.kernel.netns import NetNS
+from cnifast.kernel.views import Address
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from cnifast._native._dump import Link, Route
 
 __all__ = [
     "Address",
@@ -36,3 +41,13 @@ __all__ = [
     "Route",
     "TimedOutError",
 ]
+
+
+def __getattr__(name: str) -> type:
+    """Import the classes of dumps when somebody names them."""
+    if name not in ("Link", "Route"):
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    from cnifast._native import _dump  # noqa: PLC0415
+
+    found: type = getattr(_dump, name)
+    return found

@@ -12,23 +12,19 @@ thread at a time.
 from __future__ import annotations
 
 from cnifast._native import ffi, lib
-from cnifast._native._dump import Address, Link, Route
-from cnifast._native._dump import addresses as _addresses
-from cnifast._native._dump import links as _links
-from cnifast._native._dump import routes as _routes
 from cnifast._native.errors import check, new_error
 from cnifast.kernel.address import fill_ip, mac_bytes, parse_address, parse_prefix
+from cnifast.kernel.views import Address, LinkView
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Callable
     from typing import Any, Self, TypeVar
 
+    from cnifast._native._dump import Link, Route
     from cnifast.kernel.netns import NetNS
 
     T = TypeVar("T")
-
-__all__ = ["Address", "Handle", "Link", "Route"]
 
 IFF_UP = 0x1
 IFF_PROMISC = 0x100
@@ -80,7 +76,9 @@ class Handle:
         found = ffi.new("struct cnif_link *")
         name, index = (which.encode(), 0) if isinstance(which, str) else (ffi.NULL, which)
         check(lib.cnif_link_get(self._sock, name, index, found, err), err)
-        return _links(_at(found), 1)[0]
+        view: Any = LinkView(found)
+        link: Link = view
+        return link
 
     def links(self, *, master: int = 0, kind: str = "") -> list[Link]:
         """Return all links, or those of a master's index and a kind; the kernel filters.
@@ -88,9 +86,10 @@ class Handle:
         Raises:
             KernelError: the dump was interrupted by changes again and again.
         """
-        return self._dump(
-            "cnif_link", lib.cnif_link_dump, _links, master, kind.encode() if kind else ffi.NULL
-        )
+        from cnifast._native._dump import links  # noqa: PLC0415 - Cython's start-up costs 15 ms
+
+        wanted = kind.encode() if kind else ffi.NULL
+        return self._dump("cnif_link", lib.cnif_link_dump, links, master, wanted)
 
     def add_link(
         self,
@@ -184,13 +183,54 @@ class Handle:
         wanted = [-1 if value is None else int(value) for value in (hairpin, isolated)]
         check(lib.cnif_port_set(self._sock, index, *wanted, err), err)
 
+    def port_vlans(self, index: int) -> list[int]:
+        """Return the VLANs of a bridge port, in order.
+
+        Raises:
+            KernelError: the dump was interrupted by changes.
+        """
+        err = new_error()
+        bits = ffi.new("uint8_t [512]")
+        check(lib.cnif_port_vlans(self._sock, index, bits, err), err)
+        found = int.from_bytes(bytes(bits), "little")
+        return [vid for vid in range(1, 4095) if found >> vid & 1]
+
+    def add_port_vlan(
+        self, index: int, first: int, last: int = 0, *, pvid_untagged: bool = False
+    ) -> None:
+        """Add VLANs first..last (1..4094) to a bridge port.
+
+        Raises:
+            KernelError: the link is not a port of a bridge that filters VLANs.
+        """
+        err = new_error()
+        rc = lib.cnif_port_vlan(self._sock, index, True, first, last or first, pvid_untagged, err)
+        check(rc, err)
+
+    def delete_port_vlan(self, index: int, first: int, last: int = 0) -> None:
+        """Remove VLANs first..last from a bridge port.
+
+        Raises:
+            KernelError: the link is not a port of a bridge that filters VLANs.
+        """
+        err = new_error()
+        check(lib.cnif_port_vlan(self._sock, index, False, first, last or first, False, err), err)
+
     def addresses(self, *, index: int = 0, family: int = 0) -> list[Address]:
         """Return the addresses of a link (0: of all), of family 4, 6 or (0) both.
 
         Raises:
             KernelError: the dump was interrupted by changes again and again.
         """
-        return self._dump("cnif_address", lib.cnif_addr_dump, _addresses, index, _FAMILY[family])
+        err = new_error()
+        array = ffi.new("struct cnif_address **")
+        count = ffi.new("size_t *")
+        rc = lib.cnif_addr_dump(self._sock, index, _FAMILY[family], array, count, err)
+        check(rc, err)
+        try:
+            return [Address(array[0][i]) for i in range(count[0])]
+        finally:
+            lib.cnif_free(array[0])
 
     def add_address(self, index: int, address: str, *, nodad: bool = False) -> None:
         """Add an address such as "10.1.0.5/16"; ``nodad`` skips duplicate address detection.
@@ -221,7 +261,9 @@ class Handle:
         Raises:
             KernelError: the dump was interrupted by changes again and again.
         """
-        return self._dump("cnif_route", lib.cnif_route_dump, _routes, oif, _FAMILY[family], table)
+        from cnifast._native._dump import routes  # noqa: PLC0415 - Cython's start-up costs 15 ms
+
+        return self._dump("cnif_route", lib.cnif_route_dump, routes, oif, _FAMILY[family], table)
 
     def add_route(
         self,

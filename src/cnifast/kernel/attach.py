@@ -1,0 +1,188 @@
+"""Whole attachments: one call creates, configures and waits, or leaves nothing behind.
+
+The C calls behind these functions release the interpreter lock for their whole duration.
+"""
+
+from __future__ import annotations
+
+from cnifast._native import ffi, lib
+from cnifast._native.errors import check, new_error
+from cnifast.kernel.address import fill_ip, mac_bytes, parse_address, parse_prefix
+from cnifast.kernel.netns import Sysctls
+from cnifast.kernel.views import LinkView
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+    from typing import Any
+
+    from cnifast.kernel.handle import Handle
+    from cnifast.protocol.result import Route
+
+MACVLAN_MODES = {"private": 1, "vepa": 2, "bridge": 4, "passthru": 8}
+
+
+class Endpoint:
+    """The container's side of an attachment, in the form C takes.
+
+    ``netns`` is the file descriptor of its namespace; ``addresses`` are texts such as
+    "10.1.0.5/16"; ``sysctls`` are (path, value, optional), set before the link is up.  With
+    ``wait_dad`` IPv6 addresses go through duplicate address detection and its end is waited
+    for; otherwise they are valid at once.
+
+    Raises:
+        ValueError: an address or the MAC is malformed.
+    """
+
+    __slots__ = ("_kept", "struct")
+
+    def __init__(
+        self,
+        netns: int,
+        ifname: str,
+        *,
+        mtu: int = 0,
+        mac: str = "",
+        up: bool = True,
+        wait_dad: bool = False,
+        sysctls: Sequence[tuple[str, str, bool]] = (),
+        addresses: Sequence[str] = (),
+        routes: Sequence[Route] = (),
+    ) -> None:
+        name = ffi.new("char []", ifname.encode())
+        wanted = Sysctls(sysctls)
+        ips = ffi.new("struct cnif_ip []", len(addresses))
+        for i, address in enumerate(addresses):
+            fill_ip(ips[i], *parse_prefix(address))
+        hops = ffi.new("struct cnif_route []", len(routes))
+        for i, route in enumerate(routes):
+            _fill_route(hops[i], route)
+        struct = ffi.new("struct cnif_endpoint *")
+        struct.netns_fd, struct.ifname, struct.mtu = netns, name, mtu
+        struct.up, struct.wait_dad = up, wait_dad
+        if mac:
+            struct.has_mac, struct.mac = True, mac_bytes(mac)
+        struct.sysctls, struct.n_sysctls = wanted.array, wanted.count
+        struct.addresses, struct.n_addresses = ips, len(addresses)
+        struct.routes, struct.n_routes = hops, len(routes)
+        self.struct = struct
+        self._kept = (name, wanted, ips, hops)
+
+
+class Attached:
+    """What an attachment came to: the container's link, and for a veth the bridge as it is now."""
+
+    __slots__ = ("bridge", "host_index", "index", "mac")
+
+    def __init__(self, index: int, mac: str, host_index: int, bridge: LinkView | None) -> None:
+        self.index = index
+        self.mac = mac
+        self.host_index = host_index
+        self.bridge = bridge
+
+
+def attach_veth(
+    host: Handle,
+    endpoint: Endpoint,
+    *,
+    name: str,
+    alias: str,
+    bridge: int,
+    mac: str,
+    host_netns: int = -1,
+    exits: bool = False,
+    hairpin: bool = False,
+    isolated: bool = False,
+    vlan: int = 0,
+    trunk: Sequence[tuple[int, int]] = (),
+    keep_default_vlan: bool = False,
+) -> Attached:
+    """Join a container to a bridge by a veth pair and wait until its port forwards.
+
+    ``name``, ``alias`` and ``mac`` are the host end's, ``bridge`` an index; ``trunk`` lists
+    VLAN ranges (first, last).  ``exits``: this process is about to exit, so that whatever the
+    kernel takes long for is left to a child.
+
+    Raises:
+        FileExistsError: a link of either name is there already.
+        KernelError: a step failed; nothing is left.
+    """
+    err = new_error()
+    kept = [ffi.new("char []", text.encode()) for text in (name, alias)]
+    wanted = Sysctls(((f"net/ipv6/conf/{name}/accept_ra", "0", True),))
+    ranges = ffi.new("struct cnif_vlan_range []", list(trunk))
+    veth = ffi.new("struct cnif_veth_host *")
+    veth.netns_fd, veth.name, veth.alias = host_netns, kept[0], kept[1]
+    veth.bridge, veth.mac = bridge, mac_bytes(mac)
+    veth.hairpin, veth.isolated = hairpin, isolated
+    veth.vlan, veth.keep_default_vlan = vlan, keep_default_vlan
+    veth.trunk, veth.n_trunk = ranges, len(trunk)
+    veth.sysctls, veth.n_sysctls = wanted.array, wanted.count
+    attached = ffi.new("struct cnif_attached *")
+    rc = lib.cnif_attach_veth(host.raw, veth, endpoint.struct, _linger(exits), attached, err)
+    check(rc, err)
+    return Attached(attached.index, _mac(attached), attached.host_index, LinkView(attached.bridge))
+
+
+def attach_macvlan(
+    host: Handle,
+    endpoint: Endpoint,
+    *,
+    parent: int,
+    mode: str,
+    bcqueuelen: int = 0,
+    parent_in_container: bool = False,
+    exits: bool = False,
+) -> Attached:
+    """Give a container a macvlan on top of the device with index ``parent``.
+
+    ``mode`` is a key of MACVLAN_MODES; ``parent_in_container`` says where ``parent`` is.
+
+    Raises:
+        FileExistsError: the container has a link of that name.
+        KernelError: a step failed; nothing is left.
+    """
+    err = new_error()
+    macvlan = ffi.new("struct cnif_macvlan_host *")
+    macvlan.parent, macvlan.parent_in_container = parent, parent_in_container
+    macvlan.mode, macvlan.bcqueuelen = MACVLAN_MODES[mode], bcqueuelen
+    attached = ffi.new("struct cnif_attached *")
+    rc = lib.cnif_attach_macvlan(host.raw, macvlan, endpoint.struct, _linger(exits), attached, err)
+    check(rc, err)
+    return Attached(attached.index, _mac(attached), 0, None)
+
+
+def detach(name: str, *, netns: int = -1, alias: str = "", exits: bool = False) -> bool:
+    """Delete a link of a namespace (-1: here); False if there was none.
+
+    Returns as soon as name and addresses are free.  With ``alias`` only a link that has it, or
+    has none, is deleted.
+
+    Raises:
+        KernelError: the kernel refused.
+    """
+    err = new_error()
+    found = ffi.new("bool *")
+    wanted = alias.encode() if alias else ffi.NULL
+    check(lib.cnif_detach(netns, name.encode(), wanted, _linger(exits), found, err), err)
+    return bool(found[0])
+
+
+def _linger(exits: bool) -> Any:
+    """Return who waits for the kernel after a deletion."""
+    return lib.CNIF_LINGER_PROCESS if exits else lib.CNIF_LINGER_THREAD
+
+
+def _mac(attached: Any) -> str:
+    """Return the MAC of the container's link as text."""
+    return bytes(attached.mac).hex(":")
+
+
+def _fill_route(struct: Any, route: Route) -> None:
+    """Fill a ``struct cnif_route`` from a route of a result."""
+    fill_ip(struct.dst, *parse_prefix(route.dst))
+    if route.gw:
+        fill_ip(struct.gateway, *parse_address(route.gw))
+    struct.table = route.table or 0
+    struct.priority, struct.mtu, struct.advmss = route.priority, route.mtu, route.advmss
+    struct.scope = -1 if route.scope is None else route.scope

@@ -1,0 +1,278 @@
+"""What interface plugins share: where a call takes effect, undo, names, and checks.
+
+A plugin validates its configuration first, then opens a ``Session``, pushes what undoes each
+step as it goes, and leaves the session; on an error everything pushed runs, last first.
+"""
+
+from __future__ import annotations
+
+import os
+
+from cnifast.kernel.handle import Handle
+from cnifast.kernel.netns import NetNS, identify
+from cnifast.protocol.codec import DecodeError
+from cnifast.protocol.errors import INTERNAL, INVALID_NETWORK_CONFIG, CNIError
+from cnifast.protocol.netconf import Attachment
+from cnifast.protocol.schema import array, fold, record
+
+try:
+    from _blake2 import blake2s  # what hashlib has, without loading OpenSSL
+except ImportError:
+    from hashlib import blake2s
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from typing import Any, Self, TypeVar
+
+    from cnifast.ipam.delegate import IPAM
+    from cnifast.protocol.request import Request
+    from cnifast.protocol.result import IPConfig, Result, Route
+    from cnifast.protocol.schema import Struct
+
+    S = TypeVar("S", bound=Struct)
+
+ALIAS_MAX = 255  # bytes (IFALIASZ without the NUL)
+
+
+class Session:
+    """One call at work: handles on the host's and the container's namespace, and undo.
+
+    ``exits`` tells that the process ends with the call.
+    """
+
+    __slots__ = ("_host", "_netns", "_own_host", "_undo", "exits", "host_netns", "req")
+
+    def __init__(self, req: Request) -> None:
+        self.req = req
+        self.host_netns = -1 if req.place.host_netns is None else req.place.host_netns
+        self.exits = req.place.exits
+        self._host: Handle | None = None
+        self._own_host = False
+        self._netns: NetNS | None = None
+        self._undo: list[Callable[[], object]] = []
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, kind: object, error: BaseException | None, _trace: object) -> None:
+        if error is not None:
+            for step in reversed(self._undo):
+                try:
+                    step()
+                except (OSError, CNIError) as also:
+                    error.add_note(f"while undoing: {also}")
+        if self._own_host and self._host is not None:
+            self._host.close()
+        if self._netns is not None:
+            self._netns.close()
+
+    def on_error(self, step: Callable[[], object]) -> None:
+        """Run ``step`` if the session ends with an error."""
+        self._undo.append(step)
+
+    @property
+    def host(self) -> Handle:
+        """A handle on the host's namespace; the service's threads keep theirs between calls."""
+        if self._host is None:
+            warm: Any = self.req.place.warm
+            if warm is None or self.host_netns >= 0:
+                self._host = Handle(self.host_netns)
+                self._own_host = True
+            else:
+                self._host = warm.kept.get("host")
+                if self._host is None:
+                    self._host = warm.kept["host"] = Handle()
+        return self._host
+
+    @property
+    def netns(self) -> int:
+        """The file descriptor of the container's namespace.
+
+        Raises:
+            CNIError: it cannot be opened, or is not a network namespace.
+        """
+        if self.req.place.netns is not None:
+            return self.req.place.netns
+        if self._netns is None:
+            try:
+                self._netns = NetNS(self.req.netns)
+            except OSError as e:
+                raise CNIError(INTERNAL, f'failed to open netns "{self.req.netns}": {e}') from e
+        return self._netns.fileno()
+
+    def has_netns(self) -> bool:
+        """Tell whether there is a container namespace; False once it is gone.
+
+        Raises:
+            CNIError: there is something at its path that is not a network namespace.
+        """
+        if not self.req.netns:
+            return False
+        try:
+            return self.netns >= 0
+        except CNIError as e:
+            if isinstance(e.__cause__, FileNotFoundError):
+                return False
+            raise
+
+
+def is_own_netns(req: Request) -> bool:
+    """Tell whether CNI_NETNS is the namespace that the plugin itself runs in."""
+    host = -1 if req.place.host_netns is None else req.place.host_netns
+    if req.place.netns is not None:
+        return identify(req.place.netns) == identify(host)
+    try:
+        with NetNS(req.netns) as netns:
+            return netns.ident == identify(host)
+    except OSError:
+        return False
+
+
+def decode(struct: type[S], req: Request) -> S:
+    """Decode the configuration of a request.
+
+    Raises:
+        CNIError: a key has a value of the wrong kind.
+    """
+    try:
+        return struct.decode(req.conf)
+    except DecodeError as e:
+        raise CNIError(INTERNAL, f"failed to load netconf: {e}") from None
+
+
+def allocate(session: Session, ipam: IPAM) -> Result:
+    """Have addresses assigned; they are given back if the session ends with an error.
+
+    Raises:
+        CNIError: there are none to be had.
+    """
+    result = ipam.add(session.req)
+    session.on_error(lambda: ipam.delete(session.req))
+    if not result.ips:
+        raise CNIError(INTERNAL, "IPAM plugin returned missing IP config")
+    return result
+
+
+def random_mac() -> str:
+    """Return a new unicast, locally administered Ethernet address."""
+    octets = bytearray(os.urandom(6))
+    octets[0] = octets[0] & 0xFE | 0x02
+    return octets.hex(":")
+
+
+def host_name(req: Request, prefix: str = "veth") -> str:
+    """Return the name of the host's end of an attachment, the same for ADD and every DEL.
+
+    15 characters: the prefix and a hash of network, container and interface.
+    """
+    key = f"{req.name}\0{req.container_id}\0{req.ifname}".encode()
+    return prefix + blake2s(key, digest_size=8).hexdigest()[: 15 - len(prefix)]
+
+
+def host_alias(req: Request) -> str:
+    """Return the alias that names the owner of the host's end of an attachment."""
+    return f"cnifast {req.name} {req.container_id} {req.ifname}"[:ALIAS_MAX]
+
+
+def alias_owner(alias: str, network: str) -> tuple[str, str] | None:
+    """Return (container ID, ifname) of an alias that host_alias made for a network, else None."""
+    words = alias.split(" ")
+    if len(words) != 4 or words[:2] != ["cnifast", network] or len(alias) == ALIAS_MAX:
+        return None
+    return words[2], words[3]
+
+
+def routes_with_gateways(routes: list[Route], ips: list[IPConfig]) -> list[Route]:
+    """Return the routes; one without a gateway goes through the first one of its family."""
+    first: dict[bool, str] = {}
+    for ip in ips:
+        if ip.gateway:
+            first.setdefault(":" in ip.gateway, ip.gateway)
+    if all(route.gw for route in routes):
+        return routes
+    return [
+        route if route.gw else _with_gateway(route, first.get(":" in route.dst)) for route in routes
+    ]
+
+
+def _with_gateway(route: Route, gateway: str | None) -> Route:
+    """Return a copy of a route with another gateway."""
+    return type(route)(
+        route.dst, gateway, route.mtu, route.advmss, route.priority, route.table, route.scope
+    )
+
+
+def ipv6_sysctls(ifname: str) -> list[tuple[str, str, bool]]:
+    """Return what a container with an IPv6 address needs of its kernel settings."""
+    return [
+        ("net/ipv6/conf/lo/disable_ipv6", "0", False),
+        (f"net/ipv6/conf/{ifname}/disable_ipv6", "0", False),
+        (f"net/ipv6/conf/{ifname}/keep_addr_on_down", "1", False),
+    ]
+
+
+def required_prev_result(req: Request) -> Result:
+    """Return the result that CHECK compares with.
+
+    Raises:
+        CNIError: there is none, or it is not a result.
+    """
+    try:
+        result = req.prev_result()
+    except DecodeError as e:
+        raise CNIError(INTERNAL, str(e)) from None
+    if result is None:
+        raise CNIError(INTERNAL, "required prevResult missing")
+    return result
+
+
+_VALID = ("cni.dev/valid-attachments", "cni.dev/attachments")  # specified, and first published
+_ATTACHMENTS = array(record(Attachment))
+
+
+def valid_attachments(req: Request) -> set[tuple[str, str]]:
+    """Return (container ID, ifname) of the attachments that GC leaves alone; null is none.
+
+    Raises:
+        CNIError: the list is malformed, or missing: nothing would be valid then.
+    """
+    for key in _VALID:
+        for name, value in req.conf.items():
+            if fold(name) != key:
+                continue
+            try:
+                entries = _ATTACHMENTS.decode(value or [], key)
+            except DecodeError as e:
+                raise CNIError(INVALID_NETWORK_CONFIG, str(e)) from None
+            return {(entry.container_id, entry.ifname) for entry in entries}
+    raise CNIError(INVALID_NETWORK_CONFIG, f"GC needs {_VALID[0]}")
+
+
+class Failures:
+    """Errors of a DEL or GC, which goes on after each of them."""
+
+    __slots__ = ("found",)
+
+    def __init__(self) -> None:
+        self.found: list[OSError | CNIError] = []
+
+    def attempt(self, step: Callable[[], object]) -> None:
+        """Run a step and keep its error."""
+        try:
+            step()
+        except (OSError, CNIError) as e:
+            self.found.append(e)
+
+    def report(self) -> None:
+        """Raise what was kept: one error as it is, several as one line.
+
+        Raises:
+            CNIError: with the code of the first error that has one.
+        """
+        if not self.found:
+            return
+        if len(self.found) == 1:
+            raise self.found[0]
+        codes = [e.code for e in self.found if isinstance(e, CNIError)]
+        raise CNIError(codes[0] if codes else INTERNAL, "; ".join(str(e) for e in self.found))

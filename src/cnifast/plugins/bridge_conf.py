@@ -1,0 +1,145 @@
+"""The bridge plugin's configuration: its keys, and what makes it usable."""
+
+from __future__ import annotations
+
+from cnifast.kernel.address import mac_bytes
+from cnifast.plugins.base import decode
+from cnifast.plugins.common import Args, InterfaceConf, env_args
+from cnifast.protocol.errors import INTERNAL, CNIError
+from cnifast.protocol.schema import BOOL, INT, TEXT, Struct, array, field, optional, record
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from cnifast.protocol.request import Request
+
+VLAN_MAX = 4094
+MTU_MAX = 65535
+
+
+class VlanTrunk(Struct):
+    """VLANs a port passes tagged: a range, one VLAN, or both."""
+
+    min_id = optional("minID", INT)
+    max_id = optional("maxID", INT)
+    id = optional("id", INT)
+
+
+class BridgeConf(InterfaceConf):
+    """The keys of the reference's bridge plugin, version 1.9."""
+
+    bridge = field("bridge", TEXT, "cni0")
+    is_gateway = field("isGateway", BOOL, False)
+    is_default_gateway = field("isDefaultGateway", BOOL, False)
+    force_address = field("forceAddress", BOOL, False)
+    ip_masq = field("ipMasq", BOOL, False)
+    ip_masq_backend = optional("ipMasqBackend", TEXT)
+    mtu = field("mtu", INT, 0)
+    hairpin_mode = field("hairpinMode", BOOL, False)
+    promisc_mode = field("promiscMode", BOOL, False)
+    vlan = field("vlan", INT, 0)
+    vlan_trunk = optional("vlanTrunk", array(record(VlanTrunk)))
+    preserve_default_vlan = field("preserveDefaultVlan", BOOL, False)
+    macspoofchk = field("macspoofchk", BOOL, False)
+    enabledad = field("enabledad", BOOL, False)
+    disable_container_interface = field("disableContainerInterface", BOOL, False)
+    port_isolation = field("portIsolation", BOOL, False)
+    args = field("args", record(Args), Args())
+
+    mac = ""  # the one that counts of those given
+    trunk: tuple[tuple[int, int], ...] = ()  # ranges (first, last)
+
+    @property
+    def gateway_wanted(self) -> bool:
+        """Whether the bridge gets the gateway's address."""
+        return self.is_gateway or self.is_default_gateway
+
+    @property
+    def filters_vlans(self) -> bool:
+        """Whether the bridge has to look at VLAN tags."""
+        return self.vlan != 0 or self.vlan_trunk is not None
+
+
+def decode_conf(req: Request) -> BridgeConf:
+    """Decode the configuration without asking for sense; DEL works with any.
+
+    Raises:
+        CNIError: a key has a value of the wrong kind, or CNI_ARGS is malformed.
+    """
+    conf = decode(BridgeConf, req)
+    given = env_args(req).get("MAC", "") if req.args else ""
+    conf.mac = conf.runtime_config.mac or conf.args.cni.mac or given
+    return conf
+
+
+def load(req: Request) -> BridgeConf:
+    """Decode and validate the configuration of an ADD.
+
+    Raises:
+        CNIError: the configuration is not usable.
+    """
+    conf = decode_conf(req)
+    if not 0 <= conf.vlan <= VLAN_MAX:
+        raise CNIError(INTERNAL, f"invalid VLAN ID {conf.vlan} (must be between 0 and {VLAN_MAX})")
+    conf.trunk = _trunk(conf.vlan_trunk or ())
+    if conf.ipam_type and conf.disable_container_interface:
+        raise CNIError(INTERNAL, "cannot use IPAM when DisableContainerInterface flag is set")
+    if conf.hairpin_mode and conf.promisc_mode:
+        raise CNIError(INTERNAL, "cannot set hairpin mode and promiscuous mode at the same time")
+    if not 0 <= conf.mtu <= MTU_MAX:
+        raise CNIError(INTERNAL, f"invalid MTU {conf.mtu} (must be between 0 and {MTU_MAX})")
+    if not _is_bridge_name(conf.bridge):
+        raise CNIError(INTERNAL, f'invalid bridge name "{conf.bridge}"')
+    if conf.mac:
+        try:
+            mac_bytes(conf.mac)
+        except ValueError as e:
+            raise CNIError(INTERNAL, str(e)) from None
+    return conf
+
+
+def _is_bridge_name(name: str) -> bool:
+    """Tell whether the kernel takes a name for a link as it stands."""
+    return (
+        0 < len(name.encode()) <= 15
+        and name not in (".", "..")
+        and not any(c in "/:%" or c.isspace() for c in name)
+    )
+
+
+def _trunk(entries: tuple[VlanTrunk, ...]) -> tuple[tuple[int, int], ...]:
+    """Return the VLANs of a trunk as disjoint ranges in order.
+
+    Raises:
+        CNIError: a VLAN is out of bounds, or a range lacks an end.
+    """
+    wanted: set[int] = set()
+    for entry in entries:
+        low, high = entry.min_id, entry.max_id
+        if low is not None and high is not None:
+            _require_vlan(low, "minID")
+            _require_vlan(high, "maxID")
+            if high < low:
+                raise CNIError(INTERNAL, "minID is greater than maxID in trunk parameter")
+            wanted.update(range(low, high + 1))
+        elif low is not None or high is not None:
+            missing = "minID" if low is None else "maxID"
+            raise CNIError(
+                INTERNAL,
+                f"minID and maxID should be configured simultaneously, {missing} is missing",
+            )
+        if entry.id is not None:
+            _require_vlan(entry.id, "id")
+            wanted.add(entry.id)
+    ranges: list[tuple[int, int]] = []
+    for vid in sorted(wanted):
+        if ranges and ranges[-1][1] == vid - 1:
+            ranges[-1] = (ranges[-1][0], vid)
+        else:
+            ranges.append((vid, vid))
+    return tuple(ranges)
+
+
+def _require_vlan(vid: int, key: str) -> None:
+    """Refuse a VLAN that does not exist."""
+    if not 0 < vid <= VLAN_MAX:
+        raise CNIError(INTERNAL, f"incorrect trunk {key} parameter")

@@ -1,0 +1,178 @@
+"""The bridge itself: made when it is missing, given its gateway addresses, and reused.
+
+A failed ADD takes back what it did here, unless another attachment has come to use it.
+"""
+
+from __future__ import annotations
+
+from cnifast.kernel.address import parse_prefix
+from cnifast.kernel.handle import IFF_PROMISC, IFF_UP
+from cnifast.kernel.netns import write_sysctls
+from cnifast.plugins.base import random_mac
+from cnifast.protocol import ip as _ip
+from cnifast.protocol.errors import INTERNAL, CNIError
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from typing import Any
+
+    from cnifast.kernel import Address, Handle, Link
+    from cnifast.plugins.base import Session
+
+_FORWARDING = {4: "net/ipv4/ip_forward", 6: "net/ipv6/conf/all/forwarding"}
+
+
+def require_bridge(host: Handle, name: str) -> Link:
+    """Return the bridge of a name.
+
+    Raises:
+        CNIError: the name belongs to a link of another kind.
+        FileNotFoundError: there is no link of that name.
+    """
+    link = host.link(name)
+    if link.kind != "bridge":
+        raise CNIError(INTERNAL, f'"{name}" already exists but is not a bridge')
+    return link
+
+
+def ensure_bridge(
+    session: Session, name: str, *, mtu: int, promisc: bool, vlan_filtering: bool
+) -> Link:
+    """Return the bridge, which exists and is up from then on.
+
+    Raises:
+        CNIError: the name belongs to a link of another kind.
+        KernelError: it cannot be made.
+    """
+    host = session.host
+    try:
+        link = require_bridge(host, name)
+    except FileNotFoundError:
+        link = _create(session, name, mtu, vlan_filtering)
+    settled = _settled(session)
+    if settled.get(name) != link.index:
+        # The routes of this interface are ours: no router advertisement may add any.
+        write_sysctls([(f"net/ipv6/conf/{name}/accept_ra", "0", True)], session.host_netns)
+        settled[name] = link.index
+    missing = (IFF_UP | (IFF_PROMISC if promisc else 0)) & ~link.flags
+    if missing:
+        host.set_link(link.index, up=True, promisc=True if missing & IFF_PROMISC else None)
+    return link
+
+
+def _create(session: Session, name: str, mtu: int, vlan_filtering: bool) -> Link:
+    """Create a bridge, or find that somebody else just did."""
+    host = session.host
+    try:
+        host.add_link("bridge", name, mtu=mtu, vlan_filtering=vlan_filtering)
+    except FileExistsError:
+        return require_bridge(host, name)
+    except OSError as e:
+        raise CNIError(INTERNAL, f'failed to create bridge "{name}": {e}') from e
+    session.on_error(lambda: _remove_unused(host, name))
+    return require_bridge(host, name)
+
+
+def _remove_unused(host: Handle, name: str) -> None:
+    """Delete a bridge that nobody has joined meanwhile."""
+    link = require_bridge(host, name)
+    if not host.links(master=link.index):
+        host.delete_link(link.index)
+
+
+def _settled(session: Session) -> dict[str, int]:
+    """Return the indexes of the bridges whose settings this thread has written, by name."""
+    warm: Any = session.req.place.warm
+    if warm is None or session.host_netns >= 0:
+        return {}
+    known: dict[str, int] = warm.kept.setdefault("bridges", {})
+    return known
+
+
+def ensure_gateway(session: Session, index: int, name: str, gateway: str, *, force: bool) -> None:
+    """Give a link its gateway address, such as "10.1.0.1/16", unless it has it.
+
+    A link with another IPv4 address, or with an IPv6 one of an overlapping network, is refused;
+    with ``force`` that address goes.
+
+    Raises:
+        CNIError: the link has a conflicting address.
+        KernelError: the address cannot be added.
+    """
+    host = session.host
+    try:
+        host.add_address(index, gateway)
+    except FileExistsError:
+        return
+    session.on_error(lambda: _remove_gateway(host, index, gateway))
+    for other in host.addresses(index=index, family=_ip.parse_cidr(gateway)[0]):
+        if _conflicts(other, gateway):
+            text = _ip.format_cidr(*_ip.unpacked(other.packed), other.prefixlen)
+            if not force:
+                raise CNIError(
+                    INTERNAL, f'"{name}" already has an IP address different from {gateway}: {text}'
+                )
+            host.delete_address(index, text)
+    # A bridge takes the lowest MAC of its ports as long as it was not given one.
+    host.set_link(index, mac=host.link(index).mac)
+
+
+def _remove_gateway(host: Handle, index: int, gateway: str) -> None:
+    """Take a gateway address off a link that nobody has joined meanwhile."""
+    if not host.links(master=index):
+        host.delete_address(index, gateway)
+
+
+def _conflicts(other: Address, gateway: str) -> bool:
+    """Tell whether an address on the link stands against the gateway's."""
+    _, packed, prefixlen = parse_prefix(gateway)
+    if (other.packed, other.prefixlen) == (packed, prefixlen):
+        return False
+    bits, value, _ = _ip.parse_cidr(gateway)
+    if bits == 4:
+        return True
+    _, theirs = _ip.unpacked(other.packed)
+    return _ip.contains(
+        bits, _ip.network(bits, theirs, other.prefixlen), other.prefixlen, value
+    ) or (_ip.contains(bits, _ip.network(bits, value, prefixlen), prefixlen, theirs))
+
+
+def ensure_forwarding(session: Session, families: set[int]) -> None:
+    """Let the host forward packets of the families 4 and 6.
+
+    Raises:
+        CNIError: the kernel setting cannot be written.
+    """
+    wanted = [(_FORWARDING[family], "1", False) for family in sorted(families)]
+    try:
+        write_sysctls(wanted, session.host_netns)
+    except OSError as e:
+        raise CNIError(INTERNAL, f"failed to enable forwarding: {e}") from e
+
+
+def ensure_vlan_interface(
+    session: Session, bridge: int, name: str, vlan: int, mtu: int, *, keep_default_vlan: bool
+) -> Link:
+    """Return the host's own interface in a VLAN of the bridge: the far end of a veth pair.
+
+    Raises:
+        KernelError: it cannot be made.
+    """
+    host = session.host
+    try:
+        return host.link(name)
+    except FileNotFoundError:
+        pass
+    port_name = f"veth{random_mac().replace(':', '')[:8]}"
+    host.add_link("veth", port_name, peer=name, mtu=mtu, mac=random_mac())
+    port = host.link(port_name)
+    session.on_error(lambda: host.delete_link(port.index))
+    host.set_link(port.index, master=bridge)
+    if not keep_default_vlan:
+        for present in host.port_vlans(port.index):
+            host.delete_port_vlan(port.index, present)
+    host.add_port_vlan(port.index, vlan, pvid_untagged=True)
+    host.set_link(port.index, up=True)
+    link = host.link(name)
+    host.set_link(link.index, up=True)
+    return host.link(link.index)

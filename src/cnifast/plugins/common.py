@@ -1,0 +1,57 @@
+"""Keys that the configurations of interface plugins share."""
+
+from __future__ import annotations
+
+from cnifast.protocol.args import load_args
+from cnifast.protocol.codec import DecodeError
+from cnifast.protocol.errors import INTERNAL, CNIError
+from cnifast.protocol.netconf import NetConf
+from cnifast.protocol.schema import TEXT, Struct, field, record
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from cnifast.protocol.request import Request
+
+# Keys of CNI_ARGS that some plugin in a chain understands: none of them is unknown to another.
+KNOWN_ARGS = ("IP", "MAC", "GATEWAY")
+
+
+class RuntimeConfig(Struct):
+    """Capability arguments of interface plugins."""
+
+    mac = field("mac", TEXT, "")
+
+
+class CniArgs(Struct):
+    """Conventional arguments under "args"."""
+
+    mac = field("mac", TEXT, "")
+
+
+class Args(Struct):
+    """Arguments of the runtime within the configuration."""
+
+    cni = field("cni", record(CniArgs), CniArgs())
+
+
+class InterfaceConf(NetConf):
+    """What every interface plugin reads."""
+
+    runtime_config = field("runtimeConfig", record(RuntimeConfig), RuntimeConfig())
+
+    @property
+    def ipam_type(self) -> str:
+        """The IPAM plugin, empty for an interface without addresses."""
+        return self.ipam.type
+
+
+def env_args(req: Request) -> dict[str, str]:
+    """Return the known arguments in CNI_ARGS.
+
+    Raises:
+        CNIError: they are malformed, or one is unknown and IgnoreUnknown is not set.
+    """
+    try:
+        return load_args(req.args, KNOWN_ARGS)
+    except DecodeError as e:
+        raise CNIError(INTERNAL, str(e)) from None

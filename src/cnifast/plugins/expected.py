@@ -1,0 +1,65 @@
+"""What CHECK compares: addresses and routes of a previous result with what the kernel has.
+
+As strict as the reference: each address must be on the interface, its network and each route
+must be in the routing table; a default route may have been given another gateway meanwhile.
+"""
+
+from __future__ import annotations
+
+from cnifast.kernel.address import parse_address, parse_prefix
+from cnifast.protocol import ip as _ip
+from cnifast.protocol.errors import INTERNAL, CNIError
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from cnifast.kernel.handle import Handle
+    from cnifast.protocol.result import IPConfig, Route
+
+_MAIN = 254
+
+
+def check_addresses(handle: Handle, ifname: str, index: int, ips: Sequence[IPConfig]) -> None:
+    """Compare the addresses of a link, given by index, with a result's.
+
+    Raises:
+        CNIError: one is missing, or the route to its network is.
+    """
+    present = {(a.packed, a.prefixlen) for a in handle.addresses(index=index)}
+    routes = {(r.dst, r.prefixlen) for r in handle.routes(table=_MAIN)} if ips else set()
+    for config in ips:
+        _, packed, prefixlen = parse_prefix(config.address)
+        if (packed, prefixlen) not in present:
+            raise CNIError(INTERNAL, f"address {config.address} is not on interface {ifname}")
+        family, value, _ = _ip.parse_cidr(config.address)
+        base = _ip.packed(family, _ip.network(family, value, prefixlen))
+        if (base, prefixlen) not in routes:
+            raise CNIError(
+                INTERNAL, f"no route to the network of address {config.address} on {ifname}"
+            )
+
+
+def check_routes(handle: Handle, wanted: Sequence[Route]) -> None:
+    """Compare the routing tables with a result's routes.
+
+    Raises:
+        CNIError: one is missing.
+    """
+    tables = {route.table or _MAIN for route in wanted}
+    present = {
+        (route.table, route.dst, route.prefixlen, route.gateway)
+        for table in tables
+        for route in handle.routes(table=table)
+    }
+    without_gateway = {key[:3] for key in present}
+    for route in wanted:
+        _, packed, prefixlen = parse_prefix(route.dst)
+        key = (route.table or _MAIN, packed, prefixlen)
+        if route.gw and prefixlen:
+            found = (*key, parse_address(route.gw)[1]) in present
+        else:
+            found = key in without_gateway
+        if not found:
+            via = f" via {route.gw}" if route.gw else ""
+            raise CNIError(INTERNAL, f"route to {route.dst}{via} is missing")

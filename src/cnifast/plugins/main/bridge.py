@@ -1,0 +1,305 @@
+"""The bridge plugin: a veth pair between the container and a bridge of the host.
+
+Every option of the reference's bridge plugin, version 1.9.  What differs on purpose is listed in
+docs/differences.md.
+"""
+
+from __future__ import annotations
+
+from cnifast.ipam.delegate import resolve
+from cnifast.kernel.attach import Endpoint, attach_veth, detach
+from cnifast.plugins import bridges
+from cnifast.plugins.base import (
+    Failures,
+    Session,
+    alias_owner,
+    allocate,
+    host_alias,
+    host_name,
+    ipv6_sysctls,
+    random_mac,
+    routes_with_gateways,
+    valid_attachments,
+)
+from cnifast.plugins.bridge_check import check
+from cnifast.plugins.bridge_conf import BridgeConf, decode_conf, load
+from cnifast.protocol import ip as _ip
+from cnifast.protocol.result import Interface, Result, Route
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from types import ModuleType
+
+    from cnifast.ipam.delegate import IPAM
+    from cnifast.kernel import Link
+    from cnifast.kernel.attach import Attached
+    from cnifast.protocol.request import Request
+
+__all__ = ["add", "check", "delete", "gc", "status"]
+
+_DEFAULT_ROUTE = {4: "0.0.0.0/0", 6: "::/0"}
+_CONTAINER = 2  # where the container's interface stands in the result
+
+
+def add(req: Request) -> Result:
+    """Attach the container; the result names bridge, host end and container end, in this order.
+
+    Raises:
+        CNIError: the configuration is not usable.
+        OSError: the kernel refused a step; nothing is left behind.
+    """
+    conf = load(req)
+    if conf.ip_masq:
+        _masquerade().check_backend(conf.ip_masq_backend)
+    ipam = resolve(req, conf.ipam_type) if conf.ipam_type else None
+    with Session(req) as session:
+        netns = session.netns
+        bridge = bridges.ensure_bridge(
+            session,
+            conf.bridge,
+            mtu=conf.mtu,
+            promisc=conf.promisc_mode,
+            vlan_filtering=conf.filters_vlans,
+        )
+        result = allocate(session, ipam) if ipam else Result()
+        gateways = _complete(result, conf)
+        vlan_link = _set_gateways(session, conf, bridge, gateways)
+        host_end = Interface(host_name(req), random_mac())
+        attached = _attach(session, conf, bridge.index, netns, host_end, result)
+        if conf.macspoofchk:
+            session.on_error(lambda: _spoofcheck().teardown(req, host_end.name))
+            _spoofcheck().setup(req, host_end.name, attached.mac)
+        if conf.ip_masq and ipam:
+            addresses = [ip.address for ip in result.ips]
+            session.on_error(lambda: _masquerade().teardown(req, addresses))
+            _masquerade().setup(req, addresses, conf.ip_masq_backend)
+        if gateways:
+            bridges.ensure_forwarding(session, {_ip.parse_cidr(gw)[0] for gw in gateways})
+    result.interfaces = [
+        Interface(conf.bridge, (attached.bridge or bridge).mac),
+        host_end,
+        Interface(req.ifname, attached.mac, sandbox=req.netns),
+    ]
+    if vlan_link is not None:
+        result.interfaces.append(Interface(vlan_link.name, vlan_link.mac))
+    if conf.dns:
+        result.dns = conf.dns
+    return result
+
+
+def _masquerade() -> ModuleType:
+    """Return the module that only networks with ipMasq pay for."""
+    from cnifast.plugins import masquerade  # noqa: PLC0415
+
+    return masquerade
+
+
+def _spoofcheck() -> ModuleType:
+    """Return the module that only networks with macspoofchk pay for."""
+    from cnifast.plugins import spoofcheck  # noqa: PLC0415
+
+    return spoofcheck
+
+
+def _complete(result: Result, conf: BridgeConf) -> list[str]:
+    """Fill in what follows from the addresses; return the bridge's own ones, with prefix."""
+    gateways = []
+    routed: set[int] = set()
+    for config in result.ips:
+        config.interface = _CONTAINER
+        family, value, prefixlen = _ip.parse_cidr(config.address)
+        if config.gateway is None and conf.gateway_wanted:
+            first = _ip.network(family, value, prefixlen) + 1
+            config.gateway = _ip.format_ip(family, first)
+        if conf.is_default_gateway and family not in routed:
+            routed.add(family)
+            default = _DEFAULT_ROUTE[family]
+            if not any(route.gw and route.dst == default for route in result.routes):
+                result.routes.append(Route(default, config.gateway))
+        if conf.gateway_wanted and config.gateway is not None:
+            gateways.append(f"{config.gateway}/{prefixlen}")
+    return gateways
+
+
+def _set_gateways(
+    session: Session, conf: BridgeConf, bridge: Link, gateways: list[str]
+) -> Link | None:
+    """Give the bridge, or the host's interface in its VLAN, the gateway addresses."""
+    link, name, vlan_link = bridge, conf.bridge, None
+    if conf.vlan and gateways:
+        name = f"{conf.bridge}.{conf.vlan}"
+        link = vlan_link = bridges.ensure_vlan_interface(
+            session,
+            bridge.index,
+            name,
+            conf.vlan,
+            bridge.mtu,
+            keep_default_vlan=conf.preserve_default_vlan,
+        )
+    for gateway in gateways:
+        bridges.ensure_gateway(session, link.index, name, gateway, force=conf.force_address)
+    return vlan_link
+
+
+def _attach(
+    session: Session,
+    conf: BridgeConf,
+    bridge: int,
+    netns: int,
+    host_end: Interface,
+    result: Result,
+) -> Attached:
+    """Make the veth pair and configure the container's end."""
+    req = session.req
+    addresses = [ip.address for ip in result.ips]
+    endpoint = Endpoint(
+        netns,
+        req.ifname,
+        mtu=conf.mtu,
+        mac=conf.mac or random_mac(),
+        up=not conf.disable_container_interface,
+        wait_dad=conf.enabledad,
+        sysctls=_container_sysctls(req.ifname, conf, addresses),
+        addresses=addresses,
+        routes=routes_with_gateways(result.routes, result.ips),
+    )
+    return attach_veth(
+        session.host,
+        endpoint,
+        name=host_end.name,
+        alias=host_alias(req),
+        bridge=bridge,
+        mac=host_end.mac,
+        host_netns=session.host_netns,
+        exits=session.exits,
+        hairpin=conf.hairpin_mode,
+        isolated=conf.port_isolation,
+        vlan=conf.vlan,
+        trunk=conf.trunk,
+        keep_default_vlan=conf.preserve_default_vlan,
+    )
+
+
+def _container_sysctls(
+    ifname: str, conf: BridgeConf, addresses: list[str]
+) -> list[tuple[str, str, bool]]:
+    """Return the kernel settings of the container's interface; without addresses there are none."""
+    if not addresses:
+        return []
+    wanted = [
+        (f"net/ipv6/conf/{ifname}/accept_dad", "1" if conf.enabledad else "0", True),
+        (f"net/ipv4/conf/{ifname}/arp_notify", "1", True),
+    ]
+    if conf.enabledad:
+        wanted.append((f"net/ipv6/conf/{ifname}/enhanced_dad", "1", True))
+    if any(":" in address for address in addresses):
+        wanted += ipv6_sysctls(ifname)
+    return wanted
+
+
+def delete(req: Request) -> None:
+    """Undo ADD; every step is tried, also when the namespace or the previous result is gone.
+
+    Raises:
+        CNIError: a step failed; the others were done all the same.
+    """
+    conf = decode_conf(req)
+    ipam = resolve(req, conf.ipam_type) if conf.ipam_type else None
+    failures = Failures()
+    host_end = host_name(req)
+    with Session(req) as session:
+        addresses: list[str] | None = None
+        if conf.ip_masq and ipam:
+            addresses = _known_addresses(req, ipam, failures)
+        failures.attempt(lambda: _detach(session, host_end))
+        if conf.macspoofchk:
+            failures.attempt(lambda: _spoofcheck().teardown(req, host_end))
+        if conf.ip_masq and ipam:
+            # Before the addresses are free: who holds none has no element either.
+            failures.attempt(lambda: _masquerade().teardown(req, addresses))
+        if ipam:
+            failures.attempt(lambda: ipam.delete(req))
+    failures.report()
+
+
+def _detach(session: Session, host_end: str) -> None:
+    """Delete the pair by whichever end can be found.
+
+    The container's side is tried first: it is where the fewest announcements are to be heard.
+    """
+    if session.has_netns() and detach(session.req.ifname, netns=session.netns, exits=session.exits):
+        return
+    detach(
+        host_end,
+        netns=session.host_netns,
+        alias=host_alias(session.req),
+        exits=session.exits,
+    )
+
+
+def _known_addresses(req: Request, ipam: IPAM, failures: Failures) -> list[str] | None:
+    """Return the addresses the attachment has by its records, None where nobody knows."""
+    found: list[str] | None = None
+
+    def look() -> None:
+        nonlocal found
+        if ipam.in_process:
+            found = ipam.owned(req)
+        else:
+            previous = req.prev_result()
+            found = [ip.address for ip in previous.ips] if previous else None
+
+    failures.attempt(look)
+    return found
+
+
+def gc(req: Request) -> None:
+    """Release what attachments outside "cni.dev/valid-attachments" left: links, rules, addresses.
+
+    Raises:
+        CNIError: a step failed; the others were done all the same.
+    """
+    conf = decode_conf(req)
+    valid = valid_attachments(req)
+    ipam = resolve(req, conf.ipam_type) if conf.ipam_type else None
+    failures = Failures()
+    with Session(req) as session:
+        failures.attempt(lambda: _detach_orphans(session, conf, valid, failures))
+        failures.attempt(lambda: _spoofcheck().gc(req, valid))
+        failures.attempt(lambda: _masquerade().gc(req, valid))
+        if ipam:
+            failures.attempt(lambda: ipam.gc(req))
+    failures.report()
+
+
+def _detach_orphans(
+    session: Session, conf: BridgeConf, valid: set[tuple[str, str]], failures: Failures
+) -> None:
+    """Delete the host ends on our bridge whose attachment is not valid any more."""
+    try:
+        bridge = bridges.require_bridge(session.host, conf.bridge)
+    except FileNotFoundError:
+        return
+    for link in session.host.links(master=bridge.index, kind="veth"):
+        owner = alias_owner(link.alias, session.req.name)
+        if owner is not None and owner not in valid:
+            failures.attempt(_detacher(session, link))
+
+
+def _detacher(session: Session, link: Link) -> Callable[[], object]:
+    """Return the deletion of one host end."""
+    return lambda: detach(
+        link.name, netns=session.host_netns, alias=link.alias, exits=session.exits
+    )
+
+
+def status(req: Request) -> None:
+    """Ask the IPAM plugin, the one thing an ADD depends on that can be missing.
+
+    Raises:
+        CNIError: the IPAM plugin is not ready.
+    """
+    conf = decode_conf(req)
+    if conf.ipam_type:
+        resolve(req, conf.ipam_type).status(req)
