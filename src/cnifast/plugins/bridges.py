@@ -14,6 +14,7 @@ from cnifast.protocol.errors import INTERNAL, CNIError
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
+    from collections.abc import Callable
     from typing import Any
 
     from cnifast.kernel import Address, Handle, Link
@@ -93,7 +94,8 @@ def ensure_gateway(session: Session, index: int, name: str, gateway: str, *, for
     """Give a link its gateway address, such as "10.1.0.1/16", unless it has it.
 
     A link with another IPv4 address, or with an IPv6 one of an overlapping network, is refused;
-    with ``force`` that address goes.
+    with ``force`` that address goes.  Without ``dad`` an IPv6 address is valid at once, so that
+    the first packet of a container is answered.
 
     Raises:
         CNIError: the link has a conflicting address.
@@ -101,7 +103,7 @@ def ensure_gateway(session: Session, index: int, name: str, gateway: str, *, for
     """
     host = session.host
     try:
-        host.add_address(index, gateway)
+        host.add_address(index, gateway, nodad=not dad)
     except FileExistsError:
         return
     session.on_error(lambda: _remove_gateway(host, index, gateway))
@@ -113,8 +115,14 @@ def ensure_gateway(session: Session, index: int, name: str, gateway: str, *, for
                     INTERNAL, f'"{name}" already has an IP address different from {gateway}: {text}'
                 )
             host.delete_address(index, text)
+            session.on_error(_adding_back(host, index, text, nodad=not dad))
     # A bridge takes the lowest MAC of its ports as long as it was not given one.
     host.set_link(index, mac=host.link(index).mac)
+
+
+def _adding_back(host: Handle, index: int, address: str, *, nodad: bool) -> Callable[[], object]:
+    """Return what gives a link an address again."""
+    return lambda: host.add_address(index, address, nodad=nodad)
 
 
 def _remove_gateway(host: Handle, index: int, gateway: str) -> None:

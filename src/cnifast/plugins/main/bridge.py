@@ -138,7 +138,9 @@ def _set_gateways(
             keep_default_vlan=conf.preserve_default_vlan,
         )
     for gateway in gateways:
-        bridges.ensure_gateway(session, link.index, name, gateway, force=conf.force_address)
+        bridges.ensure_gateway(
+            session, link.index, name, gateway, force=conf.force_address, dad=conf.enabledad
+        )
     return vlan_link
 
 
