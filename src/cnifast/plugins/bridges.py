@@ -90,7 +90,9 @@ def _settled(session: Session) -> dict[str, int]:
     return known
 
 
-def ensure_gateway(session: Session, index: int, name: str, gateway: str, *, force: bool) -> None:
+def ensure_gateway(
+    session: Session, index: int, name: str, gateway: str, *, force: bool, dad: bool
+) -> None:
     """Give a link its gateway address, such as "10.1.0.1/16", unless it has it.
 
     A link with another IPv4 address, or with an IPv6 one of an overlapping network, is refused;
