@@ -121,7 +121,8 @@ def attach_veth(
     attached = ffi.new("struct cnif_attached *")
     rc = lib.cnif_attach_veth(host.raw, veth, endpoint.struct, _linger(exits), attached, err)
     check(rc, err)
-    return Attached(attached.index, _mac(attached), attached.host_index, LinkView(attached.bridge))
+    now = LinkView(ffi.new("struct cnif_link *", attached.bridge))
+    return Attached(attached.index, _mac(attached), attached.host_index, now)
 
 
 def attach_macvlan(
