@@ -1,0 +1,1 @@
+"""Benchmarks of cnifast against its alternatives; see README.md."""

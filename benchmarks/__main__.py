@@ -1,0 +1,83 @@
+"""`python -m benchmarks`: ask all questions, or those named, and keep the answers."""
+
+from __future__ import annotations
+
+import argparse
+import ast
+import importlib
+import sys
+from pathlib import Path
+
+from benchmarks import harness, node, table
+
+HERE = Path(__file__).resolve().parent
+
+
+def questions() -> dict[str, str]:
+    """Return the questions: name and text, the first line of each file's docstring."""
+    found = {}
+    for file in sorted(HERE.glob("bench_*.py")):
+        text = ast.get_docstring(ast.parse(file.read_text())) or ""
+        found[file.stem.removeprefix("bench_")] = text.split("\n", 1)[0]
+    return found
+
+
+def ask(name: str, title: str, plan: harness.Plan, folder: Path) -> bool:
+    """Ask one question, show and keep the answer; return whether every end state was right."""
+    module = importlib.import_module(f"benchmarks.bench_{name}")
+    try:
+        report: harness.Report = module.run(plan)
+    except harness.SkippedError as reason:
+        print(f"\n{title}\n  skipped: {reason}")
+        return True
+    except (harness.WrongResultError, node.NodeError) as error:
+        print(f"\n{title}\n  FAILED: {error}")
+        return False
+    if plan.once:
+        done = sorted({who for by_name in report.series.values() for who in by_name})
+        print(f"{name}: right for {', '.join(done) or 'nobody'}", *report.notes, sep="; ")
+    else:
+        harness.show(report, title)
+        harness.write(report, name, title, plan, folder)
+    return True
+
+
+def main() -> int:
+    """Run the command line; return the exit status."""
+    known = questions()
+    parser = argparse.ArgumentParser("python -m benchmarks", description=__doc__)
+    parser.add_argument("question", nargs="*", help=f"of: {', '.join(known)} (all)")
+    parser.add_argument("--once", action="store_true", help="each call once, only for correctness")
+    parser.add_argument("--scale", type=float, default=1.0, help="multiply the number of rounds")
+    parser.add_argument("--results", type=Path, default=harness.RESULTS, metavar="DIR")
+    parser.add_argument("--list", action="store_true", help="only print the questions")
+    parser.add_argument("--table", action="store_true", help="only derive the table")
+    parser.add_argument("--readme", type=Path, metavar="FILE", help="put the table into FILE")
+    options = parser.parse_args()
+    unknown = set(options.question) - set(known)
+    if unknown:
+        parser.error(f"no such question: {', '.join(sorted(unknown))}")
+
+    if options.list:
+        for name, title in known.items():
+            print(f"{name:16} {title}")
+        return 0
+    right = True
+    if not options.table:
+        reason = node.why_not()
+        if reason:
+            print(f"skipped: {reason}")
+            return 77
+        plan = harness.Plan(options.once, options.scale)
+        for name in options.question or known:
+            right &= ask(name, known[name], plan, options.results)
+    if not options.once:
+        text = table.derive(options.results)
+        print(f"\n{text}")
+        if options.readme:
+            table.insert(text, options.readme)
+    return 0 if right else 1
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,29 @@
+"""How long do ADD and DEL take for a bridge with a gateway and without masquerading?"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from benchmarks.attachments import measure, seated
+from benchmarks.harness import Report
+from benchmarks.targets.ip import Ip
+from benchmarks.targets.reference import Reference
+from benchmarks.targets.service import Service
+from benchmarks.workloads import Network
+
+if TYPE_CHECKING:
+    from benchmarks.harness import Plan
+    from benchmarks.targets import Attacher
+
+COMPETITORS: list[type[Attacher]] = [Reference, Service, Ip]
+
+
+def run(plan: Plan) -> Report:
+    """Ask the question."""
+    report, network = Report(), Network()
+    with seated(COMPETITORS, report, network) as competitors:
+        measure(plan, report, competitors, network, 100)
+    report.compare("ADD", "reference", "cnifast", 6, label="bridge ADD, no masquerade")
+    report.compare("DEL", "reference", "cnifast", 12, label="bridge DEL, no masquerade")
+    report.compare("ADD", "ip", "cnifast", label="bridge ADD against four `ip` commands")
+    return report

@@ -1,0 +1,23 @@
+"""How long do ADD and DEL take for a macvlan?"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from benchmarks.attachments import measure, seated
+from benchmarks.harness import Report
+from benchmarks.targets.both import PLUGINS
+from benchmarks.workloads import Network
+
+if TYPE_CHECKING:
+    from benchmarks.harness import Plan
+
+
+def run(plan: Plan) -> Report:
+    """Ask the question."""
+    report, network = Report(), Network(kind="macvlan")
+    with seated(PLUGINS, report, network) as competitors:
+        measure(plan, report, competitors, network, 60)
+    report.compare("ADD", "reference", "cnifast", 5, label="macvlan ADD")
+    report.compare("DEL", "reference", "cnifast", 8, label="macvlan DEL")
+    return report

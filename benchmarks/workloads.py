@@ -1,0 +1,219 @@
+"""What competitors are asked to do, and how it is checked that they did.
+
+A `Network` says what is wanted; each competitor turns it into its own language. The checks look
+at the kernel and at nothing a competitor says, except for the address it chose.
+"""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, Literal
+
+from benchmarks.harness import require
+from benchmarks.node import compile_c
+
+if TYPE_CHECKING:
+    from collections.abc import Collection, Mapping
+    from pathlib import Path
+
+    from benchmarks.node import Node
+
+STORE = "/var/lib/cni/networks"
+BRIDGE = "cni0"
+MASTER, MASTER_PEER = "up0", "up1"
+
+
+@dataclass(slots=True, frozen=True)
+class Network:
+    """A network that pods are attached to; the gateway is the first address of the /16."""
+
+    kind: Literal["bridge", "macvlan"] = "bridge"
+    ip_masq: bool = False
+    name: str = "bench"
+    prefix: str = "10.22"
+
+    @property
+    def subnet(self) -> str:
+        """Return the network's range."""
+        return f"{self.prefix}.0.0/16"
+
+    @property
+    def gateway(self) -> str:
+        """Return the address that pods ping."""
+        return f"{self.prefix}.0.1"
+
+    def address(self, number: int) -> str:
+        """Return an address for pod ``number``, for competitors that have no IPAM of their own."""
+        return f"{self.prefix}.{100 + number // 250}.{number % 250 + 2}"
+
+    def conf(self, version: str = "1.0.0") -> dict[str, Any]:
+        """Return the CNI configuration."""
+        conf: dict[str, Any] = {"cniVersion": version, "name": self.name, "type": self.kind}
+        if self.kind == "bridge":
+            conf |= {"bridge": BRIDGE, "isGateway": True, "ipMasq": self.ip_masq}
+        else:
+            conf |= {"master": MASTER, "mode": "bridge"}
+        routes = [{"dst": "0.0.0.0/0"}]
+        ranges = {"subnet": self.subnet, "gateway": self.gateway, "routes": routes}
+        return {**conf, "ipam": {"type": "host-local", **ranges}}
+
+
+@dataclass(slots=True, frozen=True)
+class Pod:
+    """A container: its namespace's path in the node, and its container ID."""
+
+    netns: str
+    container_id: str
+    number: int = 0
+
+
+def host_local(name: str = "bench", prefix: str = "10.22") -> dict[str, Any]:
+    """Return a configuration for the IPAM plugin alone."""
+    return {
+        "cniVersion": "1.0.0",
+        "name": name,
+        "type": "bridge",
+        "ipam": {"type": "host-local", "subnet": f"{prefix}.0.0/16"},
+    }
+
+
+def cni_env(command: str, pod: Pod, path: str) -> dict[str, str]:
+    """Return the environment of a plugin call."""
+    return {
+        "CNI_COMMAND": command,
+        "CNI_CONTAINERID": pod.container_id,
+        "CNI_NETNS": pod.netns,
+        "CNI_IFNAME": "eth0",
+        "CNI_PATH": path,
+    }
+
+
+def encode(conf: Mapping[str, Any]) -> bytes:
+    """Return a configuration as a plugin reads it."""
+    return json.dumps(conf, separators=(",", ":")).encode()
+
+
+def prepare(node: Node, network: Network) -> None:
+    """Give the node what the network needs to be there before the first pod."""
+    if network.kind == "macvlan":
+        node.do("ip", "link", "add", MASTER, "type", "veth", "peer", "name", MASTER_PEER)
+        node.do("ip", "addr", "add", f"{network.gateway}/16", "dev", MASTER_PEER)
+        for link in (MASTER_PEER, MASTER):
+            node.do("ip", "link", "set", link, "up")
+
+
+def make_bridge(node: Node, network: Network) -> None:
+    """Make the bridge and its gateway address, for competitors that do not make it themselves."""
+    node.do("ip", "link", "add", BRIDGE, "type", "bridge")
+    node.do("ip", "addr", "add", f"{network.gateway}/16", "dev", BRIDGE)
+    node.do("ip", "link", "set", BRIDGE, "up")
+
+
+def fill_store(node: Node, taken: int, network: str = "bench", prefix: str = "10.22") -> None:
+    """Reserve the first ``taken`` addresses of a /16, in host-local's own files."""
+    folder = node.path(f"{STORE}/{network}")
+    folder.mkdir(parents=True, exist_ok=True)
+    for number in range(taken):
+        third, fourth = divmod(number + 2, 256)
+        file = folder / f"{prefix}.{third}.{fourth}"
+        file.write_bytes(f"other{number}\r\neth0".encode())
+    if taken:
+        third, fourth = divmod(taken + 1, 256)
+        (folder / "last_reserved_ip.0").write_text(f"{prefix}.{third}.{fourth}")
+
+
+def foreign_rules(node: Node, count: int) -> None:
+    """Load ``count`` iptables rules that are none of any competitor's business."""
+    if not count:
+        return
+    lines = [
+        f"-A FORWARD -s 172.16.{n // 250}.{n % 250} -p tcp --dport {1000 + n} -j ACCEPT"
+        for n in range(count)
+    ]
+    text = "\n".join(["*filter", *lines, "COMMIT", ""])
+    node.path("/run/rules").write_text(text)
+    node.do("sh", "-c", "iptables-restore --noflush </run/rules")
+
+
+def check_attached(node: Node, pod: Pod, network: Network, address: str) -> None:
+    """Check that a pod is attached: link up, address, default route, gateway answers at once.
+
+    Raises:
+        WrongResultError: it is not.
+    """
+    where = f"{node.name}, {pod.container_id}"
+    ping = node.call([str(compile_c("first_ping")), pod.netns, network.gateway])
+    links = {link["ifname"]: link for link in node.links(pod.netns)}
+    require("eth0" in links, f"{where}: no eth0")
+    eth0 = links["eth0"]
+    require(eth0["operstate"] == "UP", f"{where}: eth0 is {eth0['operstate']}")
+    found = [f"{a['local']}/{a['prefixlen']}" for a in eth0["addr_info"] if a["family"] == "inet"]
+    require(found == [f"{address}/16"], f"{where}: eth0 has {found}, not {address}/16")
+    defaults = [r.get("gateway") for r in node.routes(pod.netns) if r["dst"] == "default"]
+    require(defaults == [network.gateway], f"{where}: default routes by {defaults}")
+    require(ping.exit_code == 0, f"{where}: first ping: {ping.err.decode().strip()}")
+    if network.kind == "bridge":
+        ports = [link["ifname"] for link in node.links() if link.get("master") == BRIDGE]
+        require(ports, f"{where}: {BRIDGE} has no port")
+    if network.ip_masq:
+        rules = _rules(node)
+        require(address in rules or network.subnet in rules, f"{where}: no masquerading")
+
+
+def check_detached(
+    node: Node, pod: Pod, network: Network, address: str, before: Collection[str]
+) -> None:
+    """Check that nothing is left of a pod: no link on either side, no address file, no rule.
+
+    ``before`` are the names of the node's links before the pod was attached.
+
+    Raises:
+        WrongResultError: something is.
+    """
+    where = f"{node.name}, {pod.container_id}"
+    inside = [link["ifname"] for link in node.links(pod.netns) if link["ifname"] != "lo"]
+    require(not inside, f"{where}: links left inside: {inside}")
+    left = set(link_names(node)) - set(before) - {BRIDGE}
+    require(not left, f"{where}: links left on the host: {left}")
+    require(not node.path(f"{STORE}/{network.name}/{address}").exists(), f"{where}: address kept")
+    if network.ip_masq:
+        require(address not in _rules(node), f"{where}: a rule is left for {address}")
+
+
+def check_empty(node: Node, network: Network) -> None:
+    """Check that no pod is attached: no port, no address, no masqueraded address.
+
+    Raises:
+        WrongResultError: one is, or part of one.
+    """
+    left = set(link_names(node)) - {"lo", BRIDGE}
+    require(not left, f"{node.name}: links left: {left}")
+    require(store_size(node, network.name) == 0, f"{node.name}: addresses left")
+    if network.ip_masq:
+        rules = _rules(node).replace(network.subnet, "").replace(network.gateway, "")
+        require(f"{network.prefix}." not in rules, f"{node.name}: rules left")
+
+
+def link_names(node: Node) -> list[str]:
+    """Return the names of the node's links."""
+    return [link["ifname"] for link in node.links()]
+
+
+def address_of(result: bytes) -> str:
+    """Return the IPv4 address that a CNI result names, without its prefix length."""
+    address: str = json.loads(result)["ips"][0]["address"]
+    return address.partition("/")[0]
+
+
+def store_size(node: Node, network: str = "bench") -> int:
+    """Return how many addresses are reserved."""
+    folder: Path = node.path(f"{STORE}/{network}")
+    return sum(1 for file in folder.iterdir() if file.name[:1].isdigit()) if folder.exists() else 0
+
+
+def _rules(node: Node) -> str:
+    """Return all rules but those of the table that foreign rules are in."""
+    tables = node.do("nft", "list", "tables").decode().split("\n")
+    mine = [table for table in tables if table and table != "table ip filter"]
+    return "".join(node.do("nft", "list", *table.split()).decode() for table in mine)
