@@ -19,6 +19,12 @@ int cnif_err_set(struct cnif_err *reterr, int code, const char *format, ...)
 int cnif_err_errno(struct cnif_err *reterr, int code, const char *format, ...)
     __attribute__((format(printf, 3, 4)));
 
+/*
+ * The text of an errno value as it reads in the middle of a line, and as container
+ * runtimes look for it: "no such file or directory".  Returns `text`.
+ */
+const char *cnif_errno_text(int code, char *text, size_t size);
+
 /* Put "what: " before a message that is already there. */
 void cnif_err_prefix(struct cnif_err *reterr, const char *format, ...)
     __attribute__((format(printf, 2, 3)));

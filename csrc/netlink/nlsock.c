@@ -112,10 +112,9 @@ int cnif_nlmsg_failed(const struct cnif_nlbuf *buf, unsigned index, const char *
 {
     char words[160];
     int code = -cnif_nlmsg_error(nlh, words, sizeof(words));
-    const char *text = strerrordesc_np(code);
+    char text[64];
 
-    if (!text)
-        text = "unknown error";
+    (void)cnif_errno_text(code, text, sizeof(text));
     if (words[0])
         return cnif_err_set(reterr, code, "%s %s: %s (%s)", buf->steps[index], object, text, words);
     return cnif_err_set(reterr, code, "%s %s: %s", buf->steps[index], object, text);
