@@ -56,7 +56,7 @@ static int about(const char *plugin)
 
     shim_put_text(&b, "CNI ");
     shim_put_text(&b, plugin);
-    shim_put_text(&b, " plugin v" CNIF_BUILD "\nCNI protocol versions supported: ");
+    shim_put_text(&b, " plugin " CNIF_BUILD "\nCNI protocol versions supported: ");
     shim_put_versions(&b, plugin, ", ");
     shim_put_text(&b, "\n");
     shim_write_all(2, b.data, b.len);

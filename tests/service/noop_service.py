@@ -12,7 +12,7 @@ import time
 from typing import TYPE_CHECKING
 
 from cnifast.protocol.errors import CNIError, RunCold
-from cnifast.protocol.result import Result
+from cnifast.protocol.result import DNS, Result
 from cnifast.service import Server, activated, bind
 from cnifast.service.log import to_stderr
 
@@ -68,11 +68,11 @@ class Failing(Plugin):
 
 
 class Big(Plugin):
-    """Answers with an error of the size that its configuration asks for."""
+    """Answers with a result of the size that its configuration asks for."""
 
     def add(self, req: Request, /) -> Result:
-        """Raise."""
-        raise CNIError(999, "x" * req.conf["size"])
+        """Return it."""
+        return Result(dns=DNS(domain="x" * req.conf["size"]))
 
 
 class Where(Plugin):

@@ -38,13 +38,12 @@ class Connection:
     The descriptors are there once the request is; closing the connection closes them.
     """
 
-    __slots__ = ("_fds", "_sock")
+    __slots__ = ("_deadline", "_fds", "_sock")
 
     def __init__(self, sock: socket.socket) -> None:
         self._sock = sock
         self._fds: list[int] = []
-        sock.setsockopt(socket.SOL_SOCKET, socket.SO_RCVTIMEO, _TIMEOUT)
-        sock.setsockopt(socket.SOL_SOCKET, socket.SO_SNDTIMEO, _TIMEOUT)
+        self._deadline = 0.0
 
     @property
     def host_netns(self) -> int:
@@ -68,14 +67,7 @@ class Connection:
             Rejected: it is not complete in time, too long, or no request at all.
         """
         try:
-            data, control, flags, _ = self._sock.recvmsg(
-                FIRST_READ, _CONTROL, socket.MSG_CMSG_CLOEXEC
-            )
-            for level, kind, fds in control:
-                if level == socket.SOL_SOCKET and kind == socket.SCM_RIGHTS:
-                    self._fds += struct.unpack(f"{len(fds) // _INT}i", fds[: len(fds) & -_INT])
-            if flags & socket.MSG_CTRUNC:
-                raise Rejected("more descriptors came with it than can be taken")
+            data = self._first()
             if len(data) < wire.HEADER_SIZE:
                 data = self._complete(data, wire.HEADER_SIZE)
             header = wire.decode_header(data[: wire.HEADER_SIZE])
@@ -97,29 +89,62 @@ class Connection:
             raise Rejected(f"{len(self._fds)} descriptors came with it")
         return request
 
+    def answer(self, frame: bytes) -> bool:
+        """Send the answer; return False when the peer is gone."""
+        sock = self._sock
+        try:
+            try:
+                sent = sock.send(frame, socket.MSG_DONTWAIT)
+            except BlockingIOError:
+                sent = 0
+            if sent < len(frame):
+                sock.setsockopt(socket.SOL_SOCKET, socket.SO_SNDTIMEO, _TIMEOUT)
+                sock.sendall(memoryview(frame)[sent:])
+        except OSError:
+            return False
+        return True
+
+    def _first(self) -> bytes:
+        """Return what has come, usually the whole request, and take its descriptors.
+
+        Only when nothing is there yet does the socket get a time limit, and is waited for.
+        """
+        recvmsg = self._sock.recvmsg
+        try:
+            flags = socket.MSG_CMSG_CLOEXEC | socket.MSG_DONTWAIT
+            data, control, got, _ = recvmsg(FIRST_READ, _CONTROL, flags)
+        except BlockingIOError:
+            self._limit()
+            data, control, got, _ = recvmsg(FIRST_READ, _CONTROL, socket.MSG_CMSG_CLOEXEC)
+        for level, kind, fds in control:
+            if level == socket.SOL_SOCKET and kind == socket.SCM_RIGHTS:
+                self._fds += struct.unpack(f"{len(fds) // _INT}i", fds[: len(fds) & -_INT])
+        if got & socket.MSG_CTRUNC:
+            raise Rejected("more descriptors came with it than can be taken")
+        return data
+
     def _complete(self, start: bytes, total: int) -> bytes:
         """Return the first ``total`` bytes, of which some are here."""
+        self._limit()
         room = bytearray(total)
         room[: len(start)] = start
         view = memoryview(room)
         have = len(start)
-        deadline = time.monotonic() + REQUEST_SECONDS
         while have < total:
             n = self._sock.recv_into(view[have:])
             if n == 0:
                 raise Rejected(f"it ends after {have} bytes")
             have += n
-            if time.monotonic() > deadline:
+            if time.monotonic() > self._deadline:
                 raise Rejected(f"it is not complete after {REQUEST_SECONDS} s")
         return bytes(room)
 
-    def answer(self, frame: bytes) -> bool:
-        """Send the answer; return False when the peer is gone."""
-        try:
-            self._sock.sendall(frame)
-        except OSError:
-            return False
-        return True
+    def _limit(self) -> None:
+        """Bound how long a read may wait, and all of them together."""
+        if self._deadline:
+            return
+        self._deadline = time.monotonic() + REQUEST_SECONDS
+        self._sock.setsockopt(socket.SOL_SOCKET, socket.SO_RCVTIMEO, _TIMEOUT)
 
     def close(self) -> None:
         """Close the connection and every descriptor that came over it."""

@@ -1,0 +1,124 @@
+"""A connection of a shim, fed with frames good and bad."""
+
+from __future__ import annotations
+
+import os
+import socket
+import struct
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from cnifast.protocol import wire
+from cnifast.service.connection import Connection, Rejected
+
+settings.register_profile("connection", max_examples=200, derandomize=True, deadline=None)
+BOUNDED = settings.get_profile("connection")
+
+REQUEST = wire.WireRequest((1, 2), "0.1.0", "bridge", {"CNI_COMMAND": "ADD"}, b"{}")
+FRAME = wire.encode_request(REQUEST)
+
+
+def open_fds() -> int:
+    """Return how many descriptors this process has."""
+    return len(os.listdir("/proc/self/fd"))
+
+
+def feed(data: bytes, count: int) -> wire.WireRequest | None:
+    """Return what a connection makes of bytes and descriptors, None when it rejects them."""
+    before = open_fds()
+    ours, theirs = socket.socketpair()
+    conn = Connection(theirs)
+    fds = [os.open(os.devnull, os.O_RDWR) for _ in range(count)]
+    try:
+        if data:
+            socket.send_fds(ours, [data], fds)
+        ours.close()
+        return conn.receive()
+    except Rejected:
+        return None
+    finally:
+        for fd in fds:
+            os.close(fd)
+        conn.close()
+        assert open_fds() == before
+
+
+def test_request_with_its_descriptors() -> None:
+    """A request arrives with the caller's namespace, its standard error and the container's."""
+    ours, theirs = socket.socketpair()
+    conn = Connection(theirs)
+    frame = wire.encode_header(wire.REQUEST, len(FRAME) - 16, wire.FLAG_NETNS) + FRAME[16:]
+    files = [os.open(path, os.O_RDONLY) for path in ("/", "/proc", "/dev")]
+    with ours:
+        socket.send_fds(ours, [frame], files)
+        request = conn.receive()
+        assert (request.plugin, request.stdin, request.netns) == ("bridge", b"{}", True)
+        assert conn.netns is not None
+        for ours_fd, theirs_fd in zip(
+            files, (conn.host_netns, conn.stderr, conn.netns), strict=True
+        ):
+            assert os.path.samestat(os.fstat(ours_fd), os.fstat(theirs_fd))
+            assert not os.get_inheritable(theirs_fd)
+        assert conn.answer(b"answer")
+        assert ours.recv(100) == b"answer"
+        conn.close()
+        assert ours.recv(100) == b""
+    for fd in files:
+        os.close(fd)
+
+
+def test_answer_to_nobody() -> None:
+    """An answer that nobody takes is reported, not raised."""
+    ours, theirs = socket.socketpair()
+    conn = Connection(theirs)
+    ours.close()
+    assert not conn.answer(b"answer")
+    conn.close()
+
+
+@pytest.mark.parametrize("count", [0, 1, 2, 3, 4, 5, 253])
+def test_number_of_descriptors(count: int) -> None:
+    """A request without the container's namespace has two descriptors, and no other number."""
+    assert (feed(FRAME, count) is not None) == (count == 2)
+
+
+@BOUNDED
+@given(st.binary(max_size=200), st.integers(0, 5))
+def test_any_bytes(data: bytes, count: int) -> None:
+    """Bytes that are no frame are rejected, and their descriptors closed."""
+    assert feed(data, count) is None
+
+
+@BOUNDED
+@given(st.integers(0, len(FRAME) - 1), st.integers(0, 255), st.integers(0, 5))
+def test_any_byte_changed(at: int, value: int, count: int) -> None:
+    """A frame with a byte changed is rejected or a request; nothing else happens."""
+    feed(FRAME[:at] + bytes([value]) + FRAME[at + 1 :], count)
+
+
+@BOUNDED
+@given(st.binary(max_size=300), st.integers(0, 1))
+def test_any_payload(payload: bytes, flags: int) -> None:
+    """A payload of any bytes is rejected or a request; nothing else happens."""
+    feed(wire.encode_header(wire.REQUEST, len(payload), flags) + payload, 2 + flags)
+
+
+@pytest.mark.parametrize("cut", range(len(FRAME)))
+def test_any_beginning(cut: int) -> None:
+    """No beginning of a request is taken for a request."""
+    assert feed(FRAME[:cut], 2) is None
+
+
+def test_descriptors_cannot_be_forged() -> None:
+    """Control messages of another kind are not taken for descriptors."""
+    ours, theirs = socket.socketpair()
+    theirs.setsockopt(socket.SOL_SOCKET, socket.SO_PASSCRED, 1)
+    conn = Connection(theirs)
+    credentials = struct.pack("iII", os.getpid(), os.getuid(), os.getgid())
+    with ours:
+        ours.sendmsg([FRAME], [(socket.SOL_SOCKET, socket.SCM_CREDENTIALS, credentials)])
+        with pytest.raises(Rejected):
+            conn.receive()
+    conn.close()
