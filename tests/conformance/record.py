@@ -7,10 +7,10 @@ from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).parents[1]))
 
-import golden
 import table_bridge
 import table_others
 
+import golden
 from helpers.node import Node
 from helpers.plugin import BinaryRunner
 from helpers.record import life, refusal

@@ -5,10 +5,10 @@ from __future__ import annotations
 import json
 from typing import TYPE_CHECKING
 
-import golden
 import pytest
 from table_bridge import LIVES
 
+import golden
 from helpers.plugin import BinaryRunner, Outcome
 from helpers.record import life
 

@@ -6,12 +6,12 @@ import re
 import subprocess
 from typing import TYPE_CHECKING
 
-import golden
 import pytest
 import table_bridge
 import table_check
 import table_others
 
+import golden
 from helpers.plugin import BinaryRunner
 from helpers.record import check_after, life, refusal
 
