@@ -48,6 +48,18 @@ int cnif_netns_create(const char *path, struct cnif_err *reterr);
 /* Unpin the namespace at `path` and remove the file; absent is success. */
 int cnif_netns_remove(const char *path, struct cnif_err *reterr);
 
+/* ---- netns: programs ---- */
+
+/*
+ * Run a program in the namespace `netns_fd` (-1: here) with `input` on its
+ * stdin and wait for its end; after `timeout_ms` it is killed (-ETIMEDOUT).
+ * *ret_status is its exit code, 128 + the signal that ended it; `output` gets
+ * what it wrote on stderr, cut to fit, always terminated.  argv[0] is a path.
+ */
+int cnif_netns_run(int netns_fd, const char *const *argv, const char *input, size_t input_size,
+                   int timeout_ms, char *output, size_t output_size, int *ret_status,
+                   struct cnif_err *reterr);
+
 /* ---- netlink: sockets ---- */
 
 struct cnif_nlsock;
@@ -258,6 +270,66 @@ int cnif_masq_check(struct cnif_nlsock *sock, const struct cnif_ip *ips, size_t 
 int cnif_masq_list(struct cnif_nlsock *sock, const char *network,
                    struct cnif_masq_entry **ret_entries, size_t *ret_count,
                    struct cnif_err *reterr);
+
+struct cnif_spoof_entry {
+    char port[CNIF_IFNAME_MAX];
+    uint8_t mac[6];
+    char owner[CNIF_OWNER_MAX];
+};
+
+/* Let the bridge port `port` send from `mac` only; what was set for it before is replaced. */
+int cnif_spoof_add(struct cnif_nlsock *sock, const char *port, const uint8_t mac[6],
+                   const struct cnif_owner *owner, struct cnif_err *reterr);
+/* Undo cnif_spoof_add; a port that is not guarded, or not for the owner, is left alone: success. */
+int cnif_spoof_delete(struct cnif_nlsock *sock, const char *port, const struct cnif_owner *owner,
+                      struct cnif_err *reterr);
+/* -ENOENT unless the port is guarded like that. */
+int cnif_spoof_check(struct cnif_nlsock *sock, const char *port, const uint8_t mac[6],
+                     const struct cnif_owner *owner, struct cnif_err *reterr);
+/* All guarded ports; the array is the caller's, to be released with cnif_free. */
+int cnif_spoof_list(struct cnif_nlsock *sock, struct cnif_spoof_entry **ret_entries,
+                    size_t *ret_count, struct cnif_err *reterr);
+
+#define CNIF_LEGACY_COMMENT_MAX 257
+
+/* A rule of legacy iptables that jumps to a chain. */
+struct cnif_legacy_jump {
+    struct cnif_ip source;
+    char comment[CNIF_LEGACY_COMMENT_MAX];
+};
+
+/*
+ * Look for a chain in the nat tables of legacy iptables in the namespace
+ * `netns_fd` (-1: here): *ret_found has bit 0 for IPv4, bit 1 for IPv6, and up
+ * to `room` jumps to it are stored.  Tables that do not exist are not created.
+ */
+int cnif_legacy_find(int netns_fd, const char *chain, struct cnif_legacy_jump *jumps, size_t room,
+                     size_t *ret_count, unsigned *ret_found, struct cnif_err *reterr);
+
+/* What other implementations call their rules for an attachment; NULL: not asked for. */
+struct cnif_foreign {
+    const char *masq_prefix;    /* of a comment in the reference's masquerade table */
+    const char *iptables_chain; /* in the nat tables of iptables-nft */
+    const char *spoof_id;       /* in the reference's anti-spoofing chains */
+};
+
+/* What there is of them, as bits. */
+#define CNIF_FOREIGN_MASQ      1U
+#define CNIF_FOREIGN_IPTABLES  2U
+#define CNIF_FOREIGN_IP6TABLES 4U
+#define CNIF_FOREIGN_SPOOF     8U
+
+int cnif_foreign_find(struct cnif_nlsock *sock, const struct cnif_foreign *foreign,
+                      unsigned *ret_found, struct cnif_err *reterr);
+/*
+ * Remove those rules and chains; costs one round trip where there are none.
+ * cnif_foreign_masq_gc removes the masquerade rules whose comments begin with
+ * `prefix` and with none of `keep`.
+ */
+int cnif_foreign_delete(struct cnif_nlsock *sock, const struct cnif_foreign *foreign,
+                        struct cnif_err *reterr);
+int cnif_foreign_masq_gc(struct cnif_nlsock *sock, const char *prefix, const char *const *keep,
+                         size_t n_keep, struct cnif_err *reterr);
 
 /* ---- attach: whole attachments ---- */
 

@@ -12,7 +12,9 @@
 
 /* User data is a row of (type, length, value), libnftnl's; the comment has the same type
  * everywhere. */
-#define UDATA_COMMENT 0
+#define UDATA_COMMENT       0
+#define UDATA_SET_BYTEORDER 0
+#define BYTEORDER_HOST      1
 
 static void put_comment(struct cnif_nlbuf *buf, uint16_t type, const char *comment)
 {
@@ -94,6 +96,14 @@ void cnif_nft_set_add(struct cnif_nlbuf *buf, const struct cnif_nft_table *table
         cnif_nlattr_put_be32(buf, NFTA_SET_DATA_TYPE, NFT_DATA_VERDICT);
     }
     cnif_nlattr_put_be32(buf, NFTA_SET_ID, buf->count);
+    if (set->host_order) {
+        struct {
+            uint8_t type, size;
+            uint32_t value;
+        } __attribute__((packed)) order = {UDATA_SET_BYTEORDER, 4, BYTEORDER_HOST};
+
+        cnif_nlattr_put(buf, NFTA_SET_USERDATA, &order, sizeof(order));
+    }
     cnif_nlmsg_end(buf);
 }
 

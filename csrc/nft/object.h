@@ -38,7 +38,8 @@ struct cnif_nft_set {
     const char *name;
     uint32_t key_type;
     uint32_t key_size;
-    bool verdicts; /* a verdict map instead of a set */
+    bool verdicts;   /* a verdict map instead of a set */
+    bool host_order; /* `nft` prints a key of this type only if told that it is in host order */
 };
 
 struct cnif_nft_element {

@@ -13,7 +13,14 @@ from __future__ import annotations
 
 from cnifast._native import ffi, lib
 from cnifast._native.errors import check, new_error
-from cnifast.kernel.address import fill_ip, format_address, parse_address, parse_prefix
+from cnifast.kernel.address import (
+    fill_ip,
+    format_address,
+    format_mac,
+    mac_bytes,
+    parse_address,
+    parse_prefix,
+)
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -34,6 +41,13 @@ class Owner:
         self._kept = [ffi.new("char []", text.encode()) for text in (container_id, ifname, network)]
         self.raw = ffi.new("struct cnif_owner *", self._kept)
 
+    @classmethod
+    def of_text(cls, text: str) -> Self:
+        """Return the owner whose `text` is the given one, as far as there are three fields."""
+        container_id, _, rest = text.partition(" ")
+        ifname, _, network = rest.partition(" ")
+        return cls(container_id, ifname, network)
+
     @property
     def text(self) -> str:
         """The comment: the three with blanks between, shortened where one is very long."""
@@ -53,6 +67,20 @@ class MasqueradeElement:
 
     def __repr__(self) -> str:
         return f"<MasqueradeElement {self.address} {self.owner!r}>"
+
+
+class GuardedPort:
+    """A bridge port, the MAC address it may send from, and the comment that names its owner."""
+
+    __slots__ = ("mac", "owner", "port")
+
+    def __init__(self, port: str, mac: str, owner: str) -> None:
+        self.port = port
+        self.mac = mac
+        self.owner = owner
+
+    def __repr__(self) -> str:
+        return f"<GuardedPort {self.port} {self.mac} {self.owner!r}>"
 
 
 class NftSocket:
@@ -152,6 +180,56 @@ class NftSocket:
         finally:
             lib.cnif_free(entries[0])
         return [MasqueradeElement(*pair) for pair in found]
+
+    def guard_port(self, port: str, mac: str, owner: Owner) -> None:
+        """Let a bridge port send frames from one MAC address only.
+
+        What was set for that port before is replaced.
+
+        Raises:
+            ValueError: ``mac`` is not an Ethernet address.
+            KernelError: the kernel refused.
+        """
+        err = new_error()
+        check(lib.cnif_spoof_add(self._sock, port.encode(), mac_bytes(mac), owner.raw, err), err)
+
+    def unguard_port(self, port: str, owner: Owner) -> None:
+        """Undo `guard_port`; a port that is not guarded for the owner is left alone.
+
+        Raises:
+            KernelError: the kernel refused.
+        """
+        err = new_error()
+        check(lib.cnif_spoof_delete(self._sock, port.encode(), owner.raw, err), err)
+
+    def check_port(self, port: str, mac: str, owner: Owner) -> None:
+        """See that a port is guarded as `guard_port` does it.
+
+        Raises:
+            ValueError: ``mac`` is not an Ethernet address.
+            FileNotFoundError: it is not, or the rules are gone.
+        """
+        err = new_error()
+        check(lib.cnif_spoof_check(self._sock, port.encode(), mac_bytes(mac), owner.raw, err), err)
+
+    def guarded_ports(self) -> list[GuardedPort]:
+        """Return all guarded ports, of whatever network.
+
+        Raises:
+            KernelError: the kernel refused.
+        """
+        err = new_error()
+        entries = ffi.new("struct cnif_spoof_entry **")
+        count = ffi.new("size_t *")
+        check(lib.cnif_spoof_list(self._sock, entries, count, err), err)
+        try:
+            found = {
+                (_string(entry.port), format_mac(bytes(entry.mac)), _string(entry.owner)): None
+                for entry in entries[0][0 : count[0]]
+            }
+        finally:
+            lib.cnif_free(entries[0])
+        return [GuardedPort(*fields) for fields in found]
 
 
 def _string(chars: Any) -> str:

@@ -1,0 +1,17 @@
+/*
+ * Reading the nat table of x_tables (legacy iptables) as the kernel hands it
+ * out.  Nothing in it is trusted.
+ */
+#ifndef CNIF_NETNS_XTABLES_H
+#define CNIF_NETNS_XTABLES_H
+
+#include "cnifast.h"
+
+/*
+ * Whether `table`, `size` bytes of entries of a family, has the chain; appends
+ * the jumps to it to jumps[*count], up to jumps[room].
+ */
+bool cnif_legacy_parse(int family, const uint8_t *table, size_t size, const char *chain,
+                       struct cnif_legacy_jump *jumps, size_t room, size_t *count);
+
+#endif

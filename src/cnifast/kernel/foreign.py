@@ -1,0 +1,151 @@
+"""What the reference plugins leave in the packet filter for an attachment, found by its names.
+
+The reference masquerades with iptables (a chain per container) or with rules in an nftables table
+of its own, and guards bridge ports with nftables chains.  All of it is removed here by netlink,
+without any of its programs; costs one round trip when there is nothing.  Only what lives in legacy
+iptables needs iptables-restore, see `cnifast.kernel.iptables`.
+"""
+
+from __future__ import annotations
+
+from cnifast._native import ffi, lib
+from cnifast._native.errors import check, new_error
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable
+    from typing import Any
+
+    from cnifast.kernel.nft import NftSocket
+
+_CHAIN_LENGTH = 28
+_HASH_LENGTH = 16
+
+
+def _load_sha512() -> Callable[[bytes], Any]:
+    """Return the hash function, from Python's own C module where there is one.
+
+    That is called _sha2 since Python 3.12; some distributions leave it out.  hashlib loads
+    OpenSSL, which takes 5 to 10 ms.
+    """
+    for name in ("_sha2", "_sha512"):
+        try:
+            function: Callable[[bytes], Any] = __import__(name).sha512
+        except ImportError:
+            continue
+        return function
+    from hashlib import sha512  # noqa: PLC0415 - see above
+
+    return sha512
+
+
+_sha512 = _load_sha512()
+
+
+def _digest(text: str) -> str:
+    """Return SHA-512 in hexadecimal digits."""
+    digits: str = _sha512(text.encode()).hexdigest()
+    return digits
+
+
+def iptables_chain(network: str, container_id: str) -> str:
+    """Return the name of the iptables chain of a container's addresses in a network."""
+    return ("CNI-" + _digest(network + container_id))[:_CHAIN_LENGTH]
+
+
+def iptables_comment(network: str, container_id: str) -> str:
+    """Return the comment of each rule that belongs to such a chain."""
+    return f'name: "{network}" id: "{container_id}"'
+
+
+def masquerade_prefix(network: str, container_id: str, ifname: str) -> str:
+    """Return what the comments of an attachment's nftables masquerade rules begin with."""
+    return f"{network_prefix(network)}{_digest(f'{ifname}:{container_id}')[:_HASH_LENGTH]}"
+
+
+def network_prefix(network: str) -> str:
+    """Return what the comments of all nftables masquerade rules of a network begin with."""
+    return f"{_digest(network)[:_HASH_LENGTH]}-"
+
+
+def spoofcheck_id(container_id: str, ifname: str) -> str:
+    """Return the part of the names of an attachment's anti-spoofing chains that identifies it."""
+    return f"{container_id}-{ifname}"
+
+
+class _Foreign:
+    """The names to look for, in the form C takes; it keeps its strings alive."""
+
+    __slots__ = ("_kept", "raw")
+
+    def __init__(self, masquerade: str, chain: str, spoofcheck: str) -> None:
+        self._kept = [
+            ffi.new("char []", text.encode()) if text else ffi.NULL
+            for text in (masquerade, chain, spoofcheck)
+        ]
+        self.raw = ffi.new("struct cnif_foreign *", self._kept)
+
+
+def delete_masquerade(nft: NftSocket, network: str, container_id: str, ifname: str) -> None:
+    """Remove an attachment's masquerade rules, of nftables and of iptables-nft.
+
+    The iptables chain is one for all interfaces of a container, as the reference has it.
+
+    Raises:
+        KernelError: the kernel refused.
+    """
+    _delete(
+        nft,
+        _Foreign(
+            masquerade_prefix(network, container_id, ifname),
+            iptables_chain(network, container_id),
+            "",
+        ),
+    )
+
+
+def delete_spoofcheck(nft: NftSocket, container_id: str, ifname: str) -> None:
+    """Remove an attachment's anti-spoofing chains and the rule that leads to them.
+
+    Raises:
+        KernelError: the kernel refused.
+    """
+    _delete(nft, _Foreign("", "", spoofcheck_id(container_id, ifname)))
+
+
+def has_iptables_chain(nft: NftSocket, chain: str) -> tuple[bool, bool]:
+    """Tell whether the nat table of iptables-nft has a chain: (for IPv4, for IPv6).
+
+    Raises:
+        KernelError: the kernel refused.
+    """
+    err = new_error()
+    foreign = _Foreign("", chain, "")
+    found = ffi.new("unsigned *")
+    check(lib.cnif_foreign_find(nft.raw, foreign.raw, found, err), err)
+    return (
+        bool(found[0] & lib.CNIF_FOREIGN_IPTABLES),
+        bool(found[0] & lib.CNIF_FOREIGN_IP6TABLES),
+    )
+
+
+def collect_masquerade(nft: NftSocket, network: str, valid: Iterable[tuple[str, str]]) -> None:
+    """Remove a network's nftables masquerade rules but those of (container ID, ifname) pairs.
+
+    Raises:
+        KernelError: the kernel refused.
+    """
+    err = new_error()
+    kept = [
+        ffi.new("char []", masquerade_prefix(network, container_id, ifname).encode())
+        for container_id, ifname in valid
+    ]
+    keep = ffi.new("char *[]", kept)
+    prefix = network_prefix(network).encode()
+    check(lib.cnif_foreign_masq_gc(nft.raw, prefix, keep, len(kept), err), err)
+
+
+def _delete(nft: NftSocket, foreign: Any) -> None:
+    """Remove what is found by the names."""
+    err = new_error()
+    check(lib.cnif_foreign_delete(nft.raw, foreign.raw, err), err)

@@ -1,0 +1,225 @@
+"""Masquerading by iptables, for networks that ask for it: the chains and rules of the reference.
+
+Each implementation can remove what the other made.  Programs are executed where nothing else
+will do: iptables-restore once per protocol to add rules, and once to remove what is in legacy
+iptables.  What iptables-nft made is removed by netlink, see `cnifast.kernel.foreign`.
+"""
+
+from __future__ import annotations
+
+from os import X_OK, access, environ
+
+from cnifast._native import ffi, lib
+from cnifast._native.errors import KernelError, NoSuchObjectError, check, new_error
+from cnifast.kernel.address import format_address
+from cnifast.kernel.foreign import has_iptables_chain, iptables_chain, iptables_comment
+from cnifast.protocol.ip import format_cidr, format_ip, parse_cidr
+from cnifast.protocol.ip import network as network_of
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Sequence
+    from typing import Any
+
+    from cnifast.kernel.nft import NftSocket
+
+    Rule = list[str]  # the chain, then the words that iptables takes
+
+_TIMEOUT_MS = 20_000
+_WAIT_SECONDS = 10  # for the lock of legacy iptables
+_OUTPUT_MAX = 2048
+_JUMPS_MAX = 64
+_DIRECTORIES = "/usr/sbin:/sbin:/usr/bin:/bin:/usr/local/sbin"
+_COMMANDS = {4: "iptables", 6: "ip6tables"}
+_MULTICAST = {4: "224.0.0.0/4", 6: "ff00::/8"}
+_ENOENT = 2
+_EIO = 5
+
+
+class LegacyJump:
+    """A rule of legacy iptables that leads to a chain: family 4 or 6, source and comment."""
+
+    __slots__ = ("comment", "family", "source")
+
+    def __init__(self, family: int, source: str, comment: str) -> None:
+        self.family = family
+        self.source = source
+        self.comment = comment
+
+
+def add_masquerade(
+    nft: NftSocket, network: str, container_id: str, addresses: Iterable[str]
+) -> None:
+    """Masquerade what comes from addresses such as "10.1.0.5/16" and leaves their subnets.
+
+    The chain is one for all interfaces of a container, as the reference has it; rules that are
+    there already are not added again.
+
+    Raises:
+        ValueError: a text is not an address with a prefix length.
+        KernelError: iptables-restore is missing or failed; its words are in the message.
+    """
+    chain = iptables_chain(network, container_id)
+    there = _families_with(nft, chain)
+    by_family: dict[int, list[str]] = {}
+    for address in addresses:
+        by_family.setdefault(parse_cidr(address)[0], []).append(address)
+    for family, group in by_family.items():
+        rules = _rules(chain, iptables_comment(network, container_id), family, group)
+        lines = [f":{chain} - [0:0]"]
+        # The chain may be in the other kind of iptables than the one that is going to be used.
+        if family in there and _accepts(nft.netns, family, ["-S", chain]):
+            rules = [rule for rule in rules if not _accepts(nft.netns, family, ["-C", *rule])]
+            lines = []
+        lines += ["-A " + " ".join(map(_quote, rule)) for rule in rules]
+        if lines:
+            _restore(nft.netns, (f"{_COMMANDS[family]}-restore",), lines)
+
+
+def delete_legacy(netns: int, network: str, container_id: str) -> None:
+    """Remove a container's chain from legacy iptables; nothing is executed if there is none.
+
+    Raises:
+        KernelError: iptables-restore is missing or failed; its words are in the message.
+    """
+    chain = iptables_chain(network, container_id)
+    families, jumps = find_legacy(netns, chain)
+    for family in families:
+        lines = [
+            " ".join(map(_quote, ["-D", *_jump("POSTROUTING", jump.source, jump.comment, chain)]))
+            for jump in jumps
+            if jump.family == family
+        ]
+        lines += [f"-F {chain}", f"-X {chain}"]
+        command = _COMMANDS[family]
+        _restore(netns, (f"{command}-legacy-restore", f"{command}-restore"), lines)
+
+
+def check_masquerade(
+    nft: NftSocket, network: str, container_id: str, addresses: Iterable[str]
+) -> None:
+    """See that the chain for addresses such as "10.1.0.5/16" exists.
+
+    Raises:
+        ValueError: a text is not an address with a prefix length.
+        FileNotFoundError: it does not.
+    """
+    chain = iptables_chain(network, container_id)
+    there = _families_with(nft, chain)
+    for address in addresses:
+        if parse_cidr(address)[0] not in there:
+            raise NoSuchObjectError(
+                _ENOENT, f"{address} is not masqueraded: there is no iptables chain {chain}"
+            )
+
+
+def find_legacy(netns: int, chain: str) -> tuple[list[int], list[LegacyJump]]:
+    """Return the families, 4 and 6, whose legacy nat table has a chain, and the jumps to it.
+
+    Raises:
+        KernelError: the kernel refused.
+    """
+    err = new_error()
+    jumps = ffi.new("struct cnif_legacy_jump []", _JUMPS_MAX)
+    count = ffi.new("size_t *")
+    found = ffi.new("unsigned *")
+    check(lib.cnif_legacy_find(netns, chain.encode(), jumps, _JUMPS_MAX, count, found, err), err)
+    families = [family for bit, family in ((1, 4), (2, 6)) if found[0] & bit]
+    return families, [_legacy_jump(jump) for jump in jumps[0 : count[0]]]
+
+
+def _legacy_jump(jump: Any) -> LegacyJump:
+    """Return the Python form of a ``struct cnif_legacy_jump``."""
+    source = jump.source
+    family, size = (4, 4) if source.family == 2 else (6, 16)
+    address = format_address(bytes(source.bytes[0:size]))
+    comment: bytes = ffi.string(jump.comment)
+    return LegacyJump(family, f"{address}/{source.prefix}", comment.decode(errors="replace"))
+
+
+def _jump(base: str, source: str, comment: str, chain: str) -> Rule:
+    """Return the rule that sends what comes from a source to a chain."""
+    said = ["-m", "comment", "--comment", comment] if comment else []
+    return [base, "-s", source, *said, "-j", chain]
+
+
+def _rules(chain: str, comment: str, family: int, addresses: Iterable[str]) -> list[Rule]:
+    """Return the rules for addresses of one family, in order."""
+    said = ["-m", "comment", "--comment", comment]
+    inside: dict[str, Rule] = {}
+    jumps = []
+    for address in addresses:
+        _, value, prefixlen = parse_cidr(address)
+        subnet = format_cidr(family, network_of(family, value, prefixlen), prefixlen)
+        inside[subnet] = [chain, "-d", subnet, *said, "-j", "ACCEPT"]
+        jumps.append(_jump("POSTROUTING", format_ip(family, value), comment, chain))
+    outside = [chain, "!", "-d", _MULTICAST[family], *said, "-j", "MASQUERADE"]
+    return [*inside.values(), outside, *jumps]
+
+
+def _families_with(nft: NftSocket, chain: str) -> set[int]:
+    """Return the families, 4 and 6, that have a chain in either kind of iptables."""
+    by_nft = has_iptables_chain(nft, chain)
+    families, _ = find_legacy(nft.netns, chain)
+    return {family for family, has in zip((4, 6), by_nft, strict=True) if has} | set(families)
+
+
+def _quote(word: str) -> str:
+    """Return a word as iptables-restore reads it."""
+    if word.strip("abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789_.-/:![]") == "":
+        return word
+    escaped = word.replace("\\", "\\\\").replace('"', '\\"')
+    return f'"{escaped}"'
+
+
+def _find(names: Sequence[str]) -> str:
+    """Return the path of the first of the programs that is installed.
+
+    Raises:
+        FileNotFoundError: none is.
+    """
+    directories = f"{environ.get('PATH', '')}:{_DIRECTORIES}".split(":")
+    for name in names:
+        for directory in directories:
+            path = f"{directory}/{name}"
+            if directory.startswith("/") and access(path, X_OK):
+                return path
+    raise NoSuchObjectError(_ENOENT, f"{names[0]} is not installed")
+
+
+def _run(netns: int, argv: Sequence[str], text: str) -> tuple[int, str]:
+    """Run a program in a namespace (-1: here); its exit code and what it said on stderr."""
+    err = new_error()
+    kept = [ffi.new("char []", word.encode()) for word in argv]
+    words = ffi.new("char *[]", [*kept, ffi.NULL])
+    output = ffi.new("char []", _OUTPUT_MAX)
+    status = ffi.new("int *")
+    given = text.encode()
+    check(
+        lib.cnif_netns_run(
+            netns, words, given, len(given), _TIMEOUT_MS, output, _OUTPUT_MAX, status, err
+        ),
+        err,
+    )
+    said: bytes = ffi.string(output)
+    return int(status[0]), said.decode(errors="replace").strip()
+
+
+def _accepts(netns: int, family: int, words: Sequence[str]) -> bool:
+    """Tell whether iptables says yes to a question about the nat table."""
+    program = _find((_COMMANDS[family],))
+    status, _ = _run(netns, [program, "--wait", str(_WAIT_SECONDS), "-t", "nat", *words], "")
+    return status == 0
+
+
+def _restore(netns: int, programs: Sequence[str], lines: Iterable[str]) -> None:
+    """Change the nat table by one run of iptables-restore, all lines or none.
+
+    Raises:
+        KernelError: it is missing, failed, or did not end in time.
+    """
+    text = "\n".join(["*nat", *lines, "COMMIT", ""])
+    program = _find(programs)
+    status, said = _run(netns, [program, "--noflush", f"--wait={_WAIT_SECONDS}"], text)
+    if status != 0:
+        raise KernelError(_EIO, f"{program} failed with exit code {status}: {said}")
