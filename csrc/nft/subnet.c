@@ -108,7 +108,7 @@ int cnif_subnet_init(struct cnif_subnet *subnet, const char *network, const stru
     for (i = 0; !subnet->host && i < family->size; i++) {
         unsigned bits = ip->prefix > 8 * i ? ip->prefix - 8 * i : 0;
 
-        subnet->mask[i] = bits >= 8 ? 0xff : (uint8_t)(0xff00U >> bits);
+        subnet->mask[i] = (uint8_t)(bits >= 8 ? 0xffU : 0xff00U >> bits);
         subnet->base[i] = ip->bytes[i] & subnet->mask[i];
     }
     write_text(subnet, ip->prefix);
