@@ -8,6 +8,7 @@ import select
 import signal
 import socket
 import sys
+import threading
 import time
 
 from cnifast.service.worker import Home, Worker
@@ -22,13 +23,15 @@ if TYPE_CHECKING:
 
 DRAIN_SECONDS = 30  # for the calls that are in flight when the end comes
 SWITCH_SECONDS = 0.0005  # how long one thread may keep the others from running
+FIRST_THREADS = 2  # the fewer take turns, the more of what each needs is still in the caches
 
 
 class Server:
     """Answers calls on a listener until it is told to stop, or nobody called for long.
 
     ``load`` returns the plugin of a name; those of ``names`` are loaded before the first call.
-    ``idle`` is in seconds, 0 for ever.
+    Threads are added, up to ``threads``, whenever all of them are busy.  ``idle`` is in
+    seconds, 0 for ever.
     """
 
     def __init__(
@@ -43,11 +46,14 @@ class Server:
     ) -> None:
         self._listener = listener
         self._load = load
+        self._loaded: dict[str, Plugin] = {}
+        self._home = Home()
         self._names = tuple(names)
         self._threads = threads
         self._idle = idle
-        self._log = log
+        self.log = log
         self._workers: list[Worker] = []
+        self._growing = threading.Lock()
         self._wake_out, self._wake_in = os.pipe2(os.O_CLOEXEC | os.O_NONBLOCK)
 
     def run(self) -> bool:
@@ -56,45 +62,58 @@ class Server:
         Must be called in the main thread: SIGTERM and SIGINT end it.
         """
         sys.setswitchinterval(SWITCH_SECONDS)
-        loaded = self._warm_up()
-        home = Home()
+        self._warm_up()
         for sig in (signal.SIGTERM, signal.SIGINT):
             signal.signal(sig, _ignore)
         signal.set_wakeup_fd(self._wake_in, warn_on_full_buffer=False)
-        self._workers = [
-            Worker(n, self._listener.acceptor(), loaded, home, self._log, self._wake)
-            for n in range(self._threads)
-        ]
-        for worker in self._workers:
-            worker.start()
+        for _ in range(min(FIRST_THREADS, self._threads)):
+            self._grow()
+        if not self._workers:
+            raise RuntimeError("not a single thread can be started")
         notify("READY=1")
-        self._log("ready", socket=self._listener.path, threads=self._threads, pid=os.getpid())
+        self.log("ready", socket=self._listener.path, threads=self._threads, pid=os.getpid())
         reason = self._wait()
         notify("STOPPING=1")
         self._listener.stop()
         finished = self._finish()
         self._listener.close()
-        self._log("stopped", reason=reason, finished=finished)
+        self.log("stopped", reason=reason, finished=finished)
         return finished
 
-    def _warm_up(self) -> Callable[[str], Plugin]:
-        """Import the plugins, and return what finds them without a look at the import system."""
-        loaded: dict[str, Plugin] = {}
+    def _warm_up(self) -> None:
+        """Import the plugins, and let the garbage collector forget all that is there by now."""
         for name in self._names:
             try:
-                loaded[name] = self._load(name)
+                self._loaded[name] = self._load(name)
             except ImportError as e:
-                self._log("unavailable", plugin=name, error=e)
+                self.log("unavailable", plugin=name, error=e)
         gc.collect()
         gc.freeze()
 
-        def find(name: str) -> Plugin:
-            return loaded.get(name) or self._load(name)
+    def find(self, name: str) -> Plugin:
+        """Return the plugin of a name, without a look at the import system if it is known."""
+        return self._loaded.get(name) or self._load(name)
 
-        return find
+    def took(self) -> None:
+        """Note that a thread took a connection: when none is left to take the next, add one."""
+        if len(self._workers) < self._threads and all(w.busy for w in self._workers):
+            with self._growing:
+                if len(self._workers) < self._threads and all(w.busy for w in self._workers):
+                    self._grow()
 
-    def _wake(self) -> None:
-        """Have the main thread end the service; any thread may call it."""
+    def _grow(self) -> None:
+        """Start another thread; without the means to, go on with those that there are."""
+        number = len(self._workers)
+        worker = Worker(number, self._listener.acceptor(), self, self._home, self.log)
+        try:
+            worker.start()
+        except RuntimeError as e:
+            self.log("threads", started=number, error=e)
+            return
+        self._workers.append(worker)
+
+    def drain(self) -> None:
+        """Have the main thread end the service."""
         try:
             os.write(self._wake_in, b"\0")
         except BlockingIOError:

@@ -22,11 +22,25 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     import socket
     from collections.abc import Callable
+    from typing import Protocol
 
     from cnifast.protocol.request import Request
     from cnifast.protocol.skel import Plugin
     from cnifast.protocol.wire import WireRequest
     from cnifast.service.log import Log
+
+    class Pool(Protocol):
+        """What a worker asks of the service it belongs to; any thread may call it."""
+
+        def find(self, name: str, /) -> Plugin:
+            """Return the plugin of a name."""
+
+        def took(self) -> None:
+            """Note that a connection was taken."""
+
+        def drain(self) -> None:
+            """End the service when what was taken is done."""
+
 
 STDERR_MAX = 4096  # bytes; a pipe that polls as writable takes that many at once
 LOGGED_MAX = 500  # characters of an error
@@ -72,19 +86,17 @@ class Worker(threading.Thread):
         self,
         number: int,
         accept: Callable[[], socket.socket | None],
-        load: Callable[[str], Plugin],
+        pool: Pool,
         home: Home,
         log: Log,
-        drain: Callable[[], None],
     ) -> None:
         super().__init__(name=f"worker-{number}", daemon=True)
         self.busy = False
         self.last = time.monotonic()
         self._accept = accept
-        self._load = load
+        self._pool = pool
         self._home = home
         self._log = log
-        self._drain = drain
         self._warm = Warm()
 
     def run(self) -> None:
@@ -100,6 +112,7 @@ class Worker(threading.Thread):
                 return
             self.busy = True
             try:
+                self._pool.took()
                 self._serve(sock)
             except Exception:  # noqa: BLE001 - the next call may be served all the same
                 self._log("defect", trace=traceback.format_exc())
@@ -140,7 +153,7 @@ class Worker(threading.Thread):
         home = self._home
         if request.build != __version__:
             if _is_newer(request.build, __version__):
-                self._drain()
+                self._pool.drain()
             raise RunCold(f"this service is {__version__}, the plugin is {request.build}")
         if home.uid != 0 and _namespace(f"/proc/{pid}/ns/user") != home.user:
             raise RunCold("the caller is in another user namespace")
@@ -165,7 +178,7 @@ class Worker(threading.Thread):
             request.plugin,
             request.env,
             request.stdin,
-            self._load,
+            self._pool.find,
             place=place,
             is_own_netns=is_own_netns,
         )
