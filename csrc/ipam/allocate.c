@@ -22,6 +22,7 @@ struct allocation {
     struct cnif_ipam_refusal refusal;
     struct cnif_ipam_grant *grants; /* one per set, `n` of them made */
     uint32_t n;
+    struct cnif_last *lasts; /* one per set */
 };
 
 /* A part of a range to search, both ends included. */
@@ -130,15 +131,15 @@ static int take_from_span(struct allocation *a, struct span span, struct cnif_er
 static int take_next(struct allocation *a, uint32_t set, struct cnif_err *reterr)
 {
     uint32_t from, end, start;
-    struct cnif_num last;
+    const struct cnif_num *last = &a->lasts[set].num;
     bool resume;
     int r = -EADDRNOTAVAIL;
 
     set_bounds(a, set, &from, &end);
     start = from;
-    resume = cnif_last_read(a->store->dir_fd, set, &last);
+    resume = cnif_last_read(&a->lasts[set], a->store->dir_fd, set);
     if (resume) {
-        uint32_t range = range_of(a, set, &last);
+        uint32_t range = range_of(a, set, last);
 
         resume = range < end;
         if (resume)
@@ -151,11 +152,11 @@ static int take_next(struct allocation *a, uint32_t set, struct cnif_err *reterr
                             cnif_num_from(&a->ranges[range].last)};
 
         if (resume && i == 0) {
-            if (last.value == span.last.value)
+            if (last->value == span.last.value)
                 continue;
-            span.first.value = last.value + 1;
+            span.first.value = last->value + 1;
         } else if (resume && i == end - from) {
-            span.last = last;
+            span.last = *last;
         }
         r = take_from_span(a, span, reterr);
     }
@@ -242,7 +243,7 @@ static int allocate_all(struct allocation *a, const struct cnif_ipam_addr *reque
     for (uint32_t set = 0; r == 0 && set < n_sets; set++)
         r = allocate_set(a, set, &requested[set], reterr);
     for (uint32_t set = 0; r == 0 && set < n_sets; set++) {
-        r = cnif_last_write(a->store->dir_fd, set, a->grants[set].addr.text);
+        r = cnif_last_write(&a->lasts[set], a->store->dir_fd, set, a->grants[set].addr.text);
         if (r < 0)
             r = cnif_err_errno(reterr, -r, "record the last reserved address in %s",
                                a->store->path);
@@ -274,6 +275,7 @@ int cnif_ipam_allocate(const struct cnif_ipam_dir *dir, const struct cnif_ipam_o
                        struct cnif_err *reterr)
 {
     cnif_cleanup_free struct cnif_ipam_grant *grants = NULL;
+    cnif_cleanup_free struct cnif_last *lasts = NULL;
     struct allocation a = {.ranges = ranges, .n_ranges = n_ranges};
     struct cnif_store store;
     int r = check_sets(ranges, n_ranges, n_sets, reterr);
@@ -286,14 +288,20 @@ int cnif_ipam_allocate(const struct cnif_ipam_dir *dir, const struct cnif_ipam_o
     if (r < 0)
         return cnif_err_errno(reterr, -r, "container ID and interface name");
     grants = calloc(n_sets, sizeof(*grants));
-    if (!grants)
+    lasts = calloc(n_sets, sizeof(*lasts));
+    if (!grants || !lasts)
         return cnif_err_errno(reterr, ENOMEM, "addresses for %zu range sets", n_sets);
+    for (size_t set = 0; set < n_sets; set++)
+        lasts[set].fd = -1;
     r = cnif_store_open(&store, dir, true, reterr);
     if (r < 0)
         return r;
     a.store = &store;
     a.grants = grants;
+    a.lasts = lasts;
     r = allocate_all(&a, requested, (uint32_t)n_sets, reterr);
+    for (size_t set = 0; set < n_sets; set++)
+        cnif_closep(&lasts[set].fd);
     cnif_store_commit(&store);
     cnif_store_close(&store);
     cnif_ipam_list_free(&a.held);

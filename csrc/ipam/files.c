@@ -8,7 +8,6 @@
 #include <fcntl.h>
 #include <stdatomic.h>
 #include <string.h>
-#include <sys/stat.h>
 
 #define KEY_SEED    UINT64_C(0x6f776e6572)
 #define TEMP_PREFIX ".cnifast-"
@@ -221,44 +220,49 @@ int cnif_files_scan(int dir_fd,
 
 /* ---- the address handed out last ---- */
 
-bool cnif_last_read(int dir_fd, uint32_t set, struct cnif_num *ret)
+static int open_last(int dir_fd, uint32_t set, int flags)
 {
-    cnif_cleanup_close int fd = -1;
-    char name[32], text[64];
-    ssize_t n;
+    char name[32];
 
     (void)snprintf(name, sizeof(name), LAST_FORMAT, set);
-    fd = openat(dir_fd, name, O_RDONLY | O_NOFOLLOW | O_CLOEXEC);
-    n = fd < 0 ? -1 : read(fd, text, sizeof(text) - 1);
+    return openat(dir_fd, name, O_RDWR | O_NOFOLLOW | O_CLOEXEC | flags, 0600);
+}
+
+bool cnif_last_read(struct cnif_last *last, int dir_fd, uint32_t set)
+{
+    char text[64];
+    ssize_t n;
+
+    if (last->fd < 0)
+        last->fd = open_last(dir_fd, set, 0);
+    n = last->fd < 0 ? -1 : pread(last->fd, text, sizeof(text) - 1, 0);
     if (n <= 0)
         return false;
+    last->n = (size_t)n;
     text[n] = '\0';
-    return cnif_num_parse(text, ret);
+    return cnif_num_parse(text, &last->num);
 }
 
 /*
  * Overwritten in place and cut to length, because truncating first makes some
  * filesystems write the new content to disk at once.
  */
-int cnif_last_write(int dir_fd, uint32_t set, const char *text)
+int cnif_last_write(struct cnif_last *last, int dir_fd, uint32_t set, const char *text)
 {
-    cnif_cleanup_close int fd = -1;
-    char name[32];
-    struct stat st;
     size_t n = strlen(text);
+    ssize_t put;
     int code = cnif_fault("write the last reserved address");
 
     if (code)
         return -code;
-    (void)snprintf(name, sizeof(name), LAST_FORMAT, set);
-    fd = openat(dir_fd, name, O_WRONLY | O_CREAT | O_NOFOLLOW | O_CLOEXEC, 0600);
-    if (fd < 0)
+    if (last->fd < 0) {
+        last->fd = open_last(dir_fd, set, O_CREAT);
+        last->n = sizeof(((struct cnif_ipam_addr *)0)->text); /* unknown: cut it to length */
+    }
+    put = last->fd < 0 ? -1 : pwrite(last->fd, text, n, 0);
+    if (put < 0)
         return -errno;
-    if (pwrite(fd, text, n, 0) != (ssize_t)n)
-        return -(errno ? errno : ENOSPC);
-    if (fstat(fd, &st) < 0)
-        return -errno;
-    if (st.st_size > (off_t)n && ftruncate(fd, (off_t)n) < 0)
-        return -errno;
-    return 0;
+    if (put != (ssize_t)n)
+        return -ENOSPC;
+    return last->n > n && ftruncate(last->fd, (off_t)n) < 0 ? -errno : 0;
 }

@@ -52,8 +52,16 @@ int cnif_files_scan(int dir_fd,
                     int (*visit)(void *arg, const char *name, const struct cnif_num *num),
                     void *arg);
 
-/* The address handed out last from `set`; false if there is none on record. */
-bool cnif_last_read(int dir_fd, uint32_t set, struct cnif_num *ret);
-int cnif_last_write(int dir_fd, uint32_t set, const char *text);
+/* The record of the address handed out last from a set; zeroed but for fd = -1 before it is read.
+ */
+struct cnif_last {
+    int fd;   /* owned; -1: not open */
+    size_t n; /* bytes in the file */
+    struct cnif_num num;
+};
+
+/* False if there is no address on record. */
+bool cnif_last_read(struct cnif_last *last, int dir_fd, uint32_t set);
+int cnif_last_write(struct cnif_last *last, int dir_fd, uint32_t set, const char *text);
 
 #endif
