@@ -6,6 +6,7 @@
 #include <errno.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 #define SEAL_SEED UINT64_C(0x636e6966626c6f63)
@@ -120,9 +121,13 @@ void cnif_blocks_touch(struct cnif_blocks *blocks, uint32_t no)
 int cnif_blocks_load(struct cnif_blocks *blocks)
 {
     struct cnif_block *image;
+    struct stat st;
 
     if (blocks->image)
         return 0;
+    /* A file cut short must not make us ask for the memory of a whole one. */
+    if (fstat(blocks->fd, &st) < 0 || st.st_size < (off_t)blocks->n * CNIF_BLOCK_SIZE)
+        return -EBADMSG;
     image = malloc((size_t)blocks->n * sizeof(*image));
     if (!image)
         return -ENOMEM;

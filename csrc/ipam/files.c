@@ -89,9 +89,7 @@ int cnif_file_read(int dir_fd, const char *name, struct cnif_key *ret)
     n = read(fd, ret->text, sizeof(ret->text));
     if (n < 0)
         return errno == EISDIR || errno == EAGAIN ? -EBADMSG : -errno;
-    if (n == (ssize_t)sizeof(ret->text))
-        return -EBADMSG;
-    ret->n = (size_t)n;
+    ret->n = n < (ssize_t)sizeof(ret->text) ? (size_t)n : 0; /* too long for any owner: garbage */
     trim(ret);
     return 0;
 }

@@ -35,7 +35,7 @@ bool cnif_key_bare(const struct cnif_key *key);
 
 /*
  * Read the owner of address file `name`; -ENOENT, or another error.  A file
- * that is not ours to read or too long gives -EBADMSG: taken, by an unknown owner.
+ * that is not ours to read gives -EBADMSG: taken, by an unknown owner.
  */
 int cnif_file_read(int dir_fd, const char *name, struct cnif_key *ret);
 

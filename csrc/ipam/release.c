@@ -158,6 +158,7 @@ static int release_stale(struct cnif_store *store, struct gc *gc, struct cnif_ip
     return 0;
 }
 
+/* Always from the files themselves: what the index has lost is what has to be found here. */
 int cnif_ipam_gc(const struct cnif_ipam_dir *dir, const struct cnif_ipam_owner *valid,
                  size_t n_valid, struct cnif_ipam_list *ret_released, struct cnif_err *reterr)
 {
@@ -169,7 +170,7 @@ int cnif_ipam_gc(const struct cnif_ipam_dir *dir, const struct cnif_ipam_owner *
     if (r == 0) {
         r = hash_valid(&gc, valid, n_valid, reterr);
         if (r == 0)
-            r = cnif_store_audit(&store, reterr);
+            r = store.rebuilt ? 0 : cnif_store_rebuild(&store, reterr);
         if (r == 0 && cnif_index_visit(&store.index, false, 0, collect_stale, &gc) < 0)
             r = cnif_err_errno(reterr, ENOMEM, "addresses to release in %s", store.path);
         if (r == 0)
