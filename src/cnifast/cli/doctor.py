@@ -8,8 +8,10 @@ import sys
 import time
 
 from cnifast import __version__
+from cnifast.cli.features import missing
 from cnifast.cli.install import BINARY, DIRECTORY, SCRIPT, describe
 from cnifast.invoke import shimfile
+from cnifast.kernel import KernelError
 from cnifast.plugins import NAMES
 from cnifast.protocol.wire import WireError
 from cnifast.service import Settings
@@ -64,10 +66,13 @@ def examine(directory: str) -> Iterator[Finding]:
 
 
 def _kernel() -> Finding:
-    """Find out whether namespaces can be named at all."""
+    """Find out what the kernel cannot do; that matters to those who use it."""
     release = os.uname().release
-    missing = [p for p in ("/proc/self/ns/net", "/proc/self/ns/mnt") if not os.path.exists(p)]
-    return not missing, "kernel", f"{release}, without {missing}" if missing else release
+    try:
+        without = list(missing())
+    except KernelError as e:
+        return True, "kernel", f"{release}, what it can do is not known ({e})"
+    return True, "kernel", f"{release}, without {', '.join(without)}" if without else release
 
 
 def _service(settings: Settings) -> Finding:
@@ -82,21 +87,24 @@ def _service(settings: Settings) -> Finding:
 
 
 def _cold() -> Finding:
-    """Run the cold path as far as a call without effect takes it."""
+    """Run a call without effect through the cold path."""
     start = time.monotonic()
     try:
         done = subprocess.run(
-            [sys.executable, "-I", "-S", "-Xutf8", SCRIPT, NAMES[0]],
-            env={"CNI_COMMAND": "VERSION"},
-            stdin=subprocess.DEVNULL,
+            [sys.executable, "-I", "-S", "-Xutf8", SCRIPT, "loopback"],
+            env={"CNI_COMMAND": "STATUS", "CNI_PATH": "/"},
+            input=b'{"cniVersion":"1.1.0","name":"doctor","type":"loopback"}',
             capture_output=True,
             timeout=COLD_SECONDS,
-            check=True,
+            check=False,
         )
     except (OSError, subprocess.SubprocessError) as e:
         return False, "cold path", str(e)
     ms = (time.monotonic() - start) * 1000
-    return done.stdout.startswith(b'{"cniVersion"'), "cold path", f"works, {ms:.0f} ms"
+    if done.returncode:
+        said = (done.stdout or done.stderr).decode(errors="replace").strip()
+        return False, "cold path", f"exit status {done.returncode}: {said}"
+    return True, "cold path", f"works, {ms:.0f} ms"
 
 
 def _usable(path: str) -> bool:

@@ -1,0 +1,66 @@
+"""What the kernel can do, tried out in a network namespace of its own."""
+
+from __future__ import annotations
+
+import os
+import tempfile
+
+from cnifast.kernel import Handle, KernelError, NetNS
+from cnifast.kernel import netns as namespaces
+from cnifast.kernel.nft import NftSocket, Owner
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+
+    Trial = Callable[[Handle, NetNS], None]
+
+
+def missing() -> Iterator[str]:
+    """Yield the names of what the kernel cannot do, with its reason.
+
+    Raises:
+        KernelError: no namespace can be made to try it in.
+    """
+    with tempfile.TemporaryDirectory(prefix="cnifast-") as directory:
+        path = os.path.join(directory, "net")
+        namespaces.create(path)
+        try:
+            with NetNS(path) as netns, Handle(netns) as handle:
+                for name, trial in TRIALS.items():
+                    try:
+                        trial(handle, netns)
+                    except KernelError as e:
+                        yield f"{name} ({e})"
+        finally:
+            namespaces.remove(path)
+
+
+def _bridge(handle: Handle, _: NetNS) -> None:
+    handle.add_link("bridge", "bridge")
+
+
+def _filtering(handle: Handle, _: NetNS) -> None:
+    handle.add_link("bridge", "filtering", vlan_filtering=True)
+
+
+def _veth(handle: Handle, _: NetNS) -> None:
+    handle.add_link("veth", "veth", peer="peer", peer_netns=-1)
+
+
+def _macvlan(handle: Handle, _: NetNS) -> None:
+    handle.add_link("macvlan", "macvlan", parent=handle.link("veth").index)
+
+
+def _nftables(_: Handle, netns: NetNS) -> None:
+    with NftSocket(netns) as nft:
+        nft.add_masquerade(["192.0.2.1/24"], Owner("container", "eth0", "network"))
+
+
+TRIALS: dict[str, Trial] = {
+    "bridge": _bridge,
+    "VLAN filtering of bridges": _filtering,
+    "veth": _veth,
+    "macvlan": _macvlan,
+    "masquerading by nftables": _nftables,
+}
