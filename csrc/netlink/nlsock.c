@@ -10,6 +10,9 @@
 #include <string.h>
 #include <sys/socket.h>
 
+/* The kernel's own limit of errno values. */
+#define ERRNO_MAX 4095
+
 /* The kernel fills a dump datagram up to what one receive call offers, 32 KiB at most. */
 #define RX_SIZE ((size_t)32 * 1024)
 
@@ -89,7 +92,7 @@ int cnif_nlmsg_error(const struct nlmsghdr *nlh, char *words, size_t size)
 
     if (size)
         words[0] = '\0';
-    if (!code)
+    if (!code || *code > 0 || *code < -ERRNO_MAX)
         return -EBADMSG;
     if (!(nlh->nlmsg_flags & NLM_F_ACK_TLVS))
         return *code;
@@ -99,8 +102,11 @@ int cnif_nlmsg_error(const struct nlmsghdr *nlh, char *words, size_t size)
         if (!err)
             return *code;
         header = sizeof(*err);
-        if (!(nlh->nlmsg_flags & NLM_F_CAPPED) && err->msg.nlmsg_len > NLMSG_HDRLEN)
+        if (!(nlh->nlmsg_flags & NLM_F_CAPPED) && err->msg.nlmsg_len > NLMSG_HDRLEN) {
+            if (err->msg.nlmsg_len > nlh->nlmsg_len)
+                return *code;
             header += err->msg.nlmsg_len - NLMSG_HDRLEN;
+        }
     }
     cnif_nlattr_parse(nlh, header, attrs, NLMSGERR_ATTR_MAX);
     (void)cnif_nlattr_str(attrs[NLMSGERR_ATTR_MSG], words, size);
