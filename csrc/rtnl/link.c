@@ -169,7 +169,7 @@ static const char *describe(const char *name, int32_t index, char *text, size_t 
 {
     if (name)
         return name;
-    (void)snprintf(text, size, "with index %d", index);
+    (void)snprintf(text, size, "index %d", index);
     return text;
 }
 
@@ -207,6 +207,9 @@ int cnif_link_create(struct cnif_nlsock *sock, const struct cnif_link_spec *spec
     r = cnif_nlsock_talk(sock, &buf, spec->name ? spec->name : spec->kind,
                          ret ? cnif_link_reply : NULL, &link, &failed, reterr);
     *ret_refused = r < 0 && failed != UINT_MAX;
+    /* Before Linux 6.2 there is no echo of a new link. */
+    if (r == 0 && ret && !link.index)
+        r = cnif_link_get(sock, spec->name, 0, &link, reterr);
     if (r == 0 && ret)
         *ret = link;
     return r;

@@ -23,9 +23,10 @@ void cnif_link_begin_change(struct cnif_nlbuf *buf, int32_t index, uint32_t flag
 void cnif_link_put_delete(struct cnif_nlbuf *buf, int32_t index);
 
 /*
- * Create a link; with `ret` the kernel's echo of it, in which a veth names its
- * peer's index as the parent.  *ret_refused: the kernel itself said no, so
- * that there is nothing to undo; a failure without it may have left a link.
+ * Create a link; with `ret` the kernel's description of it, in which a veth
+ * names its peer's index as the parent (the link must then have a name and be
+ * in the socket's namespace).  *ret_refused: the kernel itself said no, so that
+ * there is nothing to undo; a failure without it may have left a link.
  */
 int cnif_link_create(struct cnif_nlsock *sock, const struct cnif_link_spec *spec,
                      struct cnif_link *ret, bool *ret_refused, struct cnif_err *reterr);
