@@ -87,7 +87,7 @@ def why_not() -> str | None:
     return None if probe.returncode == 0 else "making namespaces needs root"
 
 
-def compile_c(name: str, *, pthread: bool = False) -> Path:
+def compile_c(name: str, *options: str) -> Path:
     """Compile ``c/NAME.c`` unless that is done already; return the program.
 
     Raises:
@@ -98,10 +98,8 @@ def compile_c(name: str, *, pthread: bool = False) -> Path:
     if program.exists() and program.stat().st_mtime > source.stat().st_mtime:
         return program
     BUILD.mkdir(parents=True, exist_ok=True)
-    command = ["cc", "-O2", "-Wall", "-Wextra", "-o", str(program), str(source)]
-    done = subprocess.run(
-        [*command, "-pthread"] if pthread else command, capture_output=True, text=True, check=False
-    )
+    command = ["cc", "-O2", "-Wall", "-Wextra", "-o", str(program), str(source), *options]
+    done = subprocess.run(command, capture_output=True, text=True, check=False)
     if done.returncode:
         raise NodeError(done.stderr)
     return program
@@ -208,6 +206,22 @@ class Node:
             self.do("ip", "-j", "-n", Path(netns).name, "route") or b"[]"
         )
         return routes
+
+    def find(self, *words: str) -> Path:
+        """Return the folder in /proc of the process in this node whose arguments have ``words``.
+
+        Raises:
+            NodeError: there is none.
+        """
+        mine = Path(f"/proc/{self.pid}/ns/pid").readlink()
+        for folder in Path("/proc").glob("[0-9]*"):
+            try:
+                arguments = (folder / "cmdline").read_bytes().decode(errors="replace").split("\0")
+                if (folder / "ns/pid").readlink() == mine and set(words) <= set(arguments):
+                    return folder
+            except OSError:
+                continue
+        raise NodeError(f"{self.name}: no process {' '.join(words)}")
 
     def path(self, inside: str) -> Path:
         """Return how this process reaches a file of the node."""

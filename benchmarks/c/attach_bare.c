@@ -1,5 +1,5 @@
 /*
- * attach_bare BRIDGE NETNS ADDRESS/LEN GATEWAY ROUNDS [SYSCTL=VALUE ...]
+ * attach_bare BRIDGE NETNS ADDRESS/LEN GATEWAY ROUNDS [[host:]SYSCTL=VALUE ...]
  *
  * The floor under a bridge attachment: the kernel calls it consists of, in C,
  * with every message laid out at compile time where it can be, no library, no
@@ -7,6 +7,7 @@
  * with csrc/.
  *
  *   attach:  RTM_NEWLINK   the pair: host end up and in the bridge, peer in the pod   (host)
+ *            sysctls                                                                   (host)
  *            RTM_SETLINK   the host end's alias                                        (host)
  *            setns, socket, sysctls, setns back
  *            RTM_NEWADDR, RTM_NEWLINK up, RTM_GETLINK, RTM_NEWROUTE: one send          (pod)
@@ -38,13 +39,12 @@
 #include <time.h>
 #include <unistd.h>
 
-#define HOST_END   "bare0"
-#define POD_END    "eth0"
-#define ALIAS      "cnifast:bench:0123456789abcdef0123456789abcdef:eth0"
-#define SETTLE_US  30000
-#define OPER_UP    6
-#define WARM_UP    3
-#define SYSCTL_MAX 16
+#define HOST_END  "bare0"
+#define POD_END   "eth0"
+#define ALIAS     "cnifast bench 0123456789abcdef0123456789abcdef eth0"
+#define SETTLE_US 30000
+#define OPER_UP   6
+#define WARM_UP   3
 
 static const unsigned char host_mac[6] = {0x02, 0, 0, 0, 0, 1}, pod_mac[6] = {0x02, 0, 0, 0, 0, 2};
 
@@ -54,7 +54,7 @@ struct job {
     uint32_t bridge;
     struct in_addr address, gateway;
     unsigned char prefix;
-    char **sysctls;
+    char **sysctls; /* those that begin with "host:" are for the host's namespace */
     int n_sysctls;
 };
 
@@ -255,14 +255,23 @@ static void write_sysctl(const char *assignment)
     (void)close(fd);
 }
 
+static void write_sysctls(const struct job *job, bool of_host)
+{
+    for (int i = 0; i < job->n_sysctls; i++) {
+        bool is_host = strncmp(job->sysctls[i], "host:", 5) == 0;
+
+        if (is_host == of_host)
+            write_sysctl(job->sysctls[i] + (is_host ? 5 : 0));
+    }
+}
+
 static int socket_in_pod(const struct job *job)
 {
     int fd;
 
     enter(job->pod_ns);
     fd = open_socket(0);
-    for (int i = 0; i < job->n_sysctls; i++)
-        write_sysctl(job->sysctls[i]);
+    write_sysctls(job, false);
     enter(job->host_ns);
     return fd;
 }
@@ -315,6 +324,7 @@ static int64_t attach(const struct job *job)
     int64_t start = now();
 
     create_pair(job, &host_end);
+    write_sysctls(job, true);
     set_alias(job, host_end.index);
     configure_pod(job, host_end.peer);
     see_up(job, host_end.index);
@@ -390,7 +400,7 @@ int main(int argc, char **argv)
     if (argc < 6 || sscanf(argv[3], "%31[0-9.]/%hhu", address, &job.prefix) != 2 ||
         inet_pton(AF_INET, address, &job.address) != 1 ||
         inet_pton(AF_INET, argv[4], &job.gateway) != 1)
-        die("usage: attach_bare BRIDGE NETNS ADDRESS/LEN GATEWAY ROUNDS [SYSCTL=VALUE ...]");
+        die("usage: attach_bare BRIDGE NETNS ADDRESS/LEN GATEWAY ROUNDS [[host:]SYSCTL=VALUE ...]");
     job.bridge = if_nametoindex(argv[1]);
     if (!job.bridge)
         die("%s: %s", argv[1], strerror(errno));

@@ -83,17 +83,7 @@ class Service(Plugins):
 
     def process(self) -> Path:
         """Return the service's folder in /proc."""
-        for folder in Path("/proc").glob("[0-9]*"):
-            try:
-                command = (folder / "cmdline").read_bytes()
-                namespace = (folder / "ns/pid_for_children").readlink()
-            except OSError:
-                continue
-            mine = Path(f"/proc/{self.node.pid}/ns/pid").readlink()
-            if namespace == mine and b"serve" in command and b"nsenter" not in command:
-                return folder
-        require(truth=False, text=f"the service is gone: {self.log()}")
-        raise AssertionError
+        return self.node.find("serve", "--socket", SOCKET)
 
     def close(self) -> None:
         """Stop the service."""
