@@ -28,7 +28,7 @@ def find_in_path(plugin: str, path: str) -> str:
         raise CNIError(INTERNAL, "no paths provided")
     directories = path.split(":")
     for directory in directories:
-        candidate = os.path.join(directory, plugin)
+        candidate = f"{directory}/{plugin}" if directory else plugin
         try:
             if S_ISREG(os.stat(candidate).st_mode):
                 return candidate

@@ -55,8 +55,9 @@ def fold(key: str) -> str:
 def lookup(obj: Mapping[str, Any], key: str) -> Any:
     """Return the value of a key (given in lower case) regardless of case, None when absent."""
     found = None
+    size = len(key)  # folding never changes how long a key is
     for name, value in obj.items():
-        if value is not None and (name == key or fold(name) == key):
+        if len(name) == size and value is not None and (name == key or fold(name) == key):
             found = value
     return found
 
@@ -288,6 +289,8 @@ class Struct:
         for key, value in obj.items():
             known = fields.get(key)
             if known is None:
+                if key.islower() and key.isascii():
+                    continue  # folding would not change it
                 known = fields.get(fold(key))
                 if known is None:
                     continue
