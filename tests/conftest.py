@@ -4,14 +4,18 @@ from __future__ import annotations
 
 import os
 import shutil
+import subprocess
 from typing import TYPE_CHECKING
 
 import pytest
 
+from helpers import ways
 from helpers.node import TOOLS_PATH, Machine, Node, UnavailableError
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
+
+    from helpers.plugin import Runner
 
 
 def open_node() -> Node:
@@ -57,3 +61,40 @@ def need_tools(*names: str) -> None:
     for name in names:
         if shutil.which(name, path=TOOLS_PATH) is None:
             pytest.skip(f"needs the program {name}")
+
+
+@pytest.fixture(scope="session")
+def plugin_directory(tmp_path_factory: pytest.TempPathFactory) -> str:
+    """A directory with cnifast's plugin binaries, as `cnifast plugins install` makes it."""
+    directory = tmp_path_factory.mktemp("plugins")
+    subprocess.run(
+        [ways.COMMAND, "plugins", "install", str(directory)], check=True, capture_output=True
+    )
+    return str(directory)
+
+
+@pytest.fixture
+def service(node: Node) -> Iterator[ways.Service]:  # noqa: ARG001 - it is on the node
+    """`cnifast serve` on the test's node; it must stop properly when it is told to."""
+    running = ways.Service()
+    yield running
+    if running.process.poll() is None:
+        assert running.stop() == 0, running.log
+
+
+@pytest.fixture(params=ways.NAMES)
+def runner(
+    request: pytest.FixtureRequest,
+    node: Node,  # noqa: ARG001 - the programs are on the node
+    plugin_directory: str,
+) -> Iterator[Runner]:
+    """Each way to execute cnifast's plugins, one after the other."""
+    if request.param == "cold":
+        yield ways.cold(plugin_directory)
+    elif request.param == "warm":
+        request.getfixturevalue("service")
+        yield ways.warm(plugin_directory)
+    else:
+        program = ways.InprocRunner(plugin_directory)
+        yield program
+        program.close()

@@ -43,6 +43,8 @@ class Recorder:
         self.case = case
         self.runner = runner
         self.lines: list[str] = []
+        self.outcomes: list[Outcome] = []
+        self.changes: list[list[str]] = []
         self._tokens: dict[str, str] = {}
         self.attachments = []
         path = runner.plugin_path
@@ -74,15 +76,16 @@ class Recorder:
         self.snapshot = Snapshot(self.node, self.case.literals, self._tokens)
         return self.snapshot.lines()
 
-    def step(self, title: str, outcome: Outcome) -> list[str]:
-        """Write down one step and return the changes of state it made."""
+    def step(self, title: str, outcome: Outcome) -> None:
+        """Write down one step: its outcome and the changes of state it made."""
         state = self._look()
         changed = changes(self._state, state)
         self._state = state
+        self.changes.append(changed)
+        self.outcomes.append(outcome)
         self.lines.append(f"== {title}")
         self.lines += self._outcome_lines(outcome)
         self.lines += changed
-        return changed
 
     def rebase(self) -> None:
         """Take the present state as the one to compare the next step with."""
