@@ -145,13 +145,28 @@ def allocate(session: Session, ipam: IPAM) -> Result:
     """Have addresses assigned; they are given back if the session ends with an error.
 
     Raises:
-        CNIError: there are none to be had.
+        CNIError: there are none to be had, or the container has the interface already.
     """
+    if not ipam.in_process:
+        # Ours refuse an owner that has addresses.  Of a program, the addresses given back after
+        # a second ADD might be those that the first one lives on.
+        _refuse_existing(session)
     result = ipam.add(session.req)
     session.on_error(lambda: ipam.delete(session.req))
     if not result.ips:
         raise CNIError(INTERNAL, "IPAM plugin returned missing IP config")
     return result
+
+
+def _refuse_existing(session: Session) -> None:
+    """Raise CNIError when the container has the interface that is to be created."""
+    ifname = session.req.ifname
+    with Handle(session.netns) as container:
+        try:
+            container.link(ifname)
+        except FileNotFoundError:
+            return
+    raise CNIError(INTERNAL, f"{ifname} is in {session.req.netns} already")
 
 
 def random_mac() -> str:

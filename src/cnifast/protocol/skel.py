@@ -237,7 +237,7 @@ def _call(
         )
     implementation = load(req.plugin)
     if command == "ADD":
-        return Response(0, implementation.add(req).dumps(req.cni_version) + b"\n")
+        return Response(0, _add(req, implementation) + b"\n")
     if command == "DEL":
         implementation.delete(req)
     elif command == "CHECK":
@@ -247,6 +247,16 @@ def _call(
     else:
         implementation.status(req)
     return Response(0)
+
+
+def _add(req: Request, implementation: Plugin) -> bytes:
+    """Attach, and return the result; what cannot be told in the request's version is undone."""
+    result = implementation.add(req)
+    try:
+        return result.dumps(req.cni_version)
+    except ValueError:
+        implementation.delete(req)
+        raise
 
 
 def _answer_version(conf: dict[str, Any] | None) -> str:

@@ -425,15 +425,17 @@ def test_plugin_that_cannot_be_loaded() -> None:
 
 
 def test_result_without_a_form() -> None:
-    """A result that the configuration's version cannot express is an internal error."""
+    """A result that the configuration's version cannot express is an error, and undone."""
 
     class Empty(FakePlugin):
         def add(self, req: Request) -> Result:
             self._called("add", req)
             return Result()
 
-    body = refusal(call({**CONF, "cniVersion": "0.2.0"}, Empty()))
+    plugin = Empty()
+    body = refusal(call({**CONF, "cniVersion": "0.2.0"}, plugin))
     assert (body["code"], body["msg"]) == (INTERNAL, "cannot convert: no valid IP addresses")
+    assert [name for name, _ in plugin.calls] == ["add", "delete"]
 
 
 def test_run_cold() -> None:
