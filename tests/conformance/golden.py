@@ -10,6 +10,12 @@ from __future__ import annotations
 import difflib
 import re
 from pathlib import Path
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+    from helpers.plugin import Outcome
 
 FOLLOWED = (1, 9)
 _LOST_DNS = "the bridge of 1.1.1 drops the dns of its IPAM plugin"
@@ -64,12 +70,14 @@ def shared(lines: list[str]) -> list[str]:
     return kept
 
 
-def require_equal(expected: list[str], seen: list[str]) -> None:
+def require_equal(expected: list[str], seen: list[str], outcomes: Iterable[Outcome] = ()) -> None:
     """Compare two records.
 
     Raises:
-        AssertionError: they differ; carries a unified diff.
+        AssertionError: they differ; carries a unified diff, and what the errors among the
+            outcomes say.
     """
     lines = difflib.unified_diff(expected, seen, "expected", "seen", "", "", 8, "")
     if difference := "\n".join(lines):
-        raise AssertionError(f"the records differ\n{difference}")
+        said = "".join(f"\n{outcome.message}" for outcome in outcomes if not outcome.ok)
+        raise AssertionError(f"the records differ\n{difference}{said}")

@@ -17,6 +17,11 @@ MAC = "02:11:22:33:44:55"
 RESOLV = (
     "printf 'nameserver 10.0.0.2\\nsearch a.test b.test\\noptions ndots:2\\n' > /run/resolv.conf"
 )
+READY_BRIDGE = (
+    "ip link add cni0 type bridge",
+    "sysctl -qw net.ipv6.conf.cni0.accept_ra=0",
+    "ip link set cni0 up",
+)
 BRIDGE_WITH_PORT = (
     "ip link add cni0 type bridge",
     "ip link set cni0 up",
@@ -41,7 +46,10 @@ _WIRING = [
     Case("gateway", _v4()),
     Case("default-gateway", _v4(isDefaultGateway=True)),
     Case("default-gateway-alone", {"bridge": "cni0", "isDefaultGateway": True, "ipam": V4}),
-    Case("default-gateway-dual", {"bridge": "cni0", "isDefaultGateway": True, "ipam": DUAL}),
+    Case(
+        "default-gateway-dual",
+        {"bridge": "cni0", "isDefaultGateway": True, "ipam": {**DUAL, "routes": []}},
+    ),
     Case("existing-bridge", _v4(), before=BRIDGE_WITH_PORT),
     Case("existing-bridge-l2", {"bridge": "cni0"}, before=BRIDGE_WITH_PORT),
     Case(
@@ -147,20 +155,14 @@ _IPAM = [
             ipam={**V4, "routes": [{"dst": "0.0.0.0/0", "gw": "10.1.0.9"}]},
         ),
     ),
-    Case(
-        "route-attributes",
-        _v4(
-            ipam={
-                **V4,
-                "routes": [
-                    {"dst": "10.8.0.0/16", "priority": 7},
-                    {"dst": "10.9.0.0/16", "table": 77},
-                    {"dst": "10.1.0.128/32", "scope": 253},
-                    {"dst": "10.6.0.0/16", "mtu": 1300, "advmss": 1200},
-                ],
-            }
-        ),
-        since="1.6",
+    *(
+        Case(name, _v4(ipam={**V4, "routes": [route]}), since="1.6")
+        for name, route in (
+            ("route-priority", {"dst": "10.8.0.0/16", "priority": 7}),
+            ("route-table", {"dst": "10.9.0.0/16", "table": 77}),
+            ("route-scope", {"dst": "10.7.0.0/16", "scope": 0}),
+            ("route-metrics", {"dst": "10.6.0.0/16", "mtu": 1300, "advmss": 1200}),
+        )
     ),
     Case("range-bounds", _v4(ipam={**V4, "rangeStart": "10.1.0.20", "rangeEnd": "10.1.0.30"})),
     Case("own-gateway", _v4(ipam={**V4, "gateway": "10.1.0.254"})),
@@ -200,7 +202,7 @@ _IPAM = [
         before=(f'sh -c "{RESOLV}"',),
     ),
     Case("data-dir", _v4(ipam={**V4, "dataDir": "/var/lib/cni/elsewhere"})),
-    Case("ip-cni-args", _v4(), args="IP=10.1.0.99", pods=1),
+    Case("ip-cni-args", _v4(), args="IgnoreUnknown=1;IP=10.1.0.99", pods=1),
     Case("ip-args", _v4(args={"cni": {"ips": ["10.1.0.98"]}}), pods=1),
     Case(
         "ips-runtime-config",
@@ -243,7 +245,7 @@ _IPAM = [
     Case(
         "static-cni-args",
         {"bridge": "cni0", "ipam": {"type": "static"}},
-        args="IP=10.4.0.6/24,fd04::6/64;GATEWAY=10.4.0.1",
+        args="IgnoreUnknown=1;IP=10.4.0.6/24,fd04::6/64;GATEWAY=10.4.0.1",
         pods=1,
     ),
     Case(
@@ -284,7 +286,6 @@ _VERSIONS = [
     ),
     Case("version-1.1.0", _v4(cniVersion="1.1.0", ipam=DUAL, dns={"domain": "test"}), since="1.6"),
     Case("version-empty", _v4(cniVersion="")),
-    Case("version-0.2.0-l2", {"bridge": "cni0", "cniVersion": "0.2.0"}),
     Case("version-0.3.1-l2", {"bridge": "cni0", "cniVersion": "0.3.1"}),
 ]
 
@@ -312,18 +313,25 @@ REFUSED = [
     _refused(
         "bridge-has-other-address",
         _v4(),
-        before=("ip link add cni0 type bridge", "ip addr add 10.7.0.1/16 dev cni0"),
+        before=(*READY_BRIDGE, "ip addr add 10.7.0.1/16 dev cni0"),
     ),
     _refused(
         "bridge-has-overlapping-v6",
         {"bridge": "cni0", "isGateway": True, "ipam": V6},
-        before=("ip link add cni0 type bridge", "ip addr add fd01::77/64 dev cni0 nodad"),
+        before=(*READY_BRIDGE, "ip addr add fd01::77/64 dev cni0 nodad"),
     ),
     _refused("bridge-name-too-long", _v4(bridge="a-name-of-16-let")),
     _refused("bridge-name-slash", _v4(bridge="a/b")),
     _refused(
         "route-unreachable", _v4(ipam={**V4, "routes": [{"dst": "10.9.0.0/16", "gw": "10.77.0.1"}]})
     ),
+    _refused(
+        "route-scope-link-with-gateway",
+        _v4(ipam={**V4, "routes": [{"dst": "10.1.0.128/32", "scope": 253}]}),
+        since="1.6",
+    ),
+    _refused("default-route-twice", {"bridge": "cni0", "isDefaultGateway": True, "ipam": DUAL}),
+    _refused("version-0.2.0-l2", {"bridge": "cni0", "cniVersion": "0.2.0"}),
     _refused("unknown-cni-arg", _v4(), args="FOO=bar"),
     _refused("malformed-cni-args", _v4(), args="MAC"),
     _refused("ipam-not-there", _v4(ipam={"type": "no-such-plugin"})),
@@ -364,13 +372,13 @@ REFUSED = [
         "range-exhausted",
         _v4(ipam={**V4, "rangeStart": "10.1.0.1", "rangeEnd": "10.1.0.1"}),
     ),
-    _refused("ip-out-of-range", _v4(), args="IP=10.2.0.5"),
-    _refused("ip-is-gateway", _v4(), args="IP=10.1.0.1"),
-    _refused("ip-malformed", _v4(), args="IP=10.1.0"),
+    _refused("ip-out-of-range", _v4(), args="IgnoreUnknown=1;IP=10.2.0.5"),
+    _refused("ip-is-gateway", _v4(), args="IgnoreUnknown=1;IP=10.1.0.1"),
+    _refused("ip-malformed", _v4(), args="IgnoreUnknown=1;IP=10.1.0"),
     _refused(
         "ip-taken",
         _v4(),
-        args="IP=10.1.0.9",
+        args="IgnoreUnknown=1;IP=10.1.0.9",
         before=(
             "mkdir -p /var/lib/cni/networks/net",
             r"""sh -c "printf 'other\r\neth0' > /var/lib/cni/networks/net/10.1.0.9" """,

@@ -191,7 +191,7 @@ _BRIDGE_DAMAGES = [
     Damage("v6-route-removed", DUAL_BRIDGE, ("ip -n pod1 -6 route del default",)),
     Damage("one-address-file-gone", DUAL_BRIDGE, (f"rm {SAVED}/10.1.0.2",), 0),
     # The reference runs the IPAM plugin even where there is none.
-    Damage("l2-nothing", L2_BRIDGE, ()),
+    Damage("l2-nothing", L2_BRIDGE, (), ours=0),
     Damage("static-nothing", STATIC, (), 0),
     Damage(
         "static-other-gateway",

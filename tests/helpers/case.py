@@ -61,7 +61,8 @@ class Damage:
         name: unique.
         case: what is attached (pod1).
         commands: run on the node; {peer} stands for the host end of the pair.
-        code: what CHECK answers, 0 for success.
+        code: what CHECK of the reference answers, 0 for success.
+        ours: what CHECK of cnifast answers, where that is different on purpose.
         edit: changes the prevResult that CHECK is given.
         conf: replaces keys of the configuration that CHECK is given.
         netns: replaces CNI_NETNS.
@@ -74,6 +75,7 @@ class Damage:
     edit: Callable[[Any], Any] | None = None
     conf: dict[str, Any] | None = None
     netns: str | None = None
+    ours: int | None = None
 
     def __str__(self) -> str:
         return self.name
