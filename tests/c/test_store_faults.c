@@ -60,6 +60,37 @@ static void test_failing_allocation(bool fresh, int code)
     CHECK(!failed && n > 10);
 }
 
+/* Where there are no unnamed files, an address file is made under another name and renamed. */
+static void test_without_unnamed_files(void)
+{
+    struct cnif_ipam_range one = range(0, "10.1.0.2", "10.1.0.3", "10.1.0.1");
+    bool seen = false;
+
+    for (unsigned int n = 1; n < 30; n++) {
+        struct cnif_ipam_grant grant;
+        const char *failed;
+        char content[64];
+
+        start();
+        CHECK(*take("before", &one) != '\0');
+        CHECK(cnif_fault_arm(n, EOPNOTSUPP) == 0);
+        (void)allocate("a", &one, 1, "10.1.0.3", &grant);
+        failed = cnif_fault_failed();
+        CHECK(cnif_fault_arm(0, 0) == 0);
+        if (failed && strcmp(failed, "open an unnamed file") == 0) {
+            seen = true;
+            CHECK(chdir(net_dir) == 0 && read_file("10.1.0.3", content, sizeof(content)) == 7);
+            CHECK(memcmp(content, "a\r\neth0", 7) == 0 && chdir("/") == 0);
+            CHECK(cnif_fault_arm(n, EOPNOTSUPP) == 0);
+            CHECK(allocate("b", &one, 1, "10.1.0.3", &grant) == -EADDRINUSE);
+            CHECK(cnif_fault_arm(0, 0) == 0);
+            CHECK(count_addresses() == 2 && strcmp(lookup("a"), "10.1.0.3") == 0);
+        }
+        finish();
+    }
+    CHECK(seen);
+}
+
 /* A release that fails can be repeated, and what it says is true of the files. */
 static void test_failing_release(int code)
 {
@@ -151,6 +182,7 @@ int main(void)
     test_failing_allocation(true, EIO);
     test_failing_allocation(false, ENOSPC);
     test_failing_allocation(false, EROFS);
+    test_without_unnamed_files();
     test_failing_release(EIO);
     test_dying_allocation();
     test_dying_release();
