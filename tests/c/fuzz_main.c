@@ -5,11 +5,13 @@
  *
  *     fuzz_store              the fixed sequence
  *     fuzz_store crash-1234   one input that libFuzzer found
+ *     fuzz_store -m FILE...   each of the files, and a fixed sequence of mutations of it
  */
 #include <stddef.h>
 #include <stdint.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <string.h>
 
 #define INPUTS    3000
 #define INPUT_MAX 2048
@@ -24,9 +26,11 @@ static uint32_t next(void)
     return (uint32_t)(state >> 33);
 }
 
-static void run_file(const char *path)
+static const uint8_t common[] = {0, 1, 0xff, '\r', '\n', 'a', '4', ' '};
+
+static void run_file(const char *path, int mutations)
 {
-    static uint8_t data[1 << 20];
+    static uint8_t data[1 << 20], changed[1 << 20];
     FILE *file = fopen(path, "rb");
     size_t n = file ? fread(data, 1, sizeof(data), file) : 0;
 
@@ -36,16 +40,27 @@ static void run_file(const char *path)
     }
     (void)fclose(file);
     (void)LLVMFuzzerTestOneInput(data, n);
+    for (; n && mutations > 0; mutations--) {
+        size_t size = mutations % 4 ? n : 1 + next() % n;
+
+        memcpy(changed, data, size);
+        for (uint32_t changes = 1 + next() % 8; changes > 0; changes--) {
+            uint8_t value = next() % 2 ? common[next() % sizeof(common)] : (uint8_t)next();
+
+            changed[next() % size] = value;
+        }
+        (void)LLVMFuzzerTestOneInput(changed, size);
+    }
 }
 
 int main(int argc, char **argv)
 {
-    static const uint8_t common[] = {0, 1, 0xff, '\r', '\n', 'a', '4', ' '};
     static uint8_t data[INPUT_MAX];
+    int mutate = argc > 1 && strcmp(argv[1], "-m") == 0;
     size_t n = 0;
 
-    for (int i = 1; i < argc; i++)
-        run_file(argv[i]);
+    for (int i = 1 + mutate; i < argc; i++)
+        run_file(argv[i], mutate ? INPUTS / 10 : 0);
     for (int i = 0; argc == 1 && i < INPUTS; i++) {
         if (i % 50 == 0) {
             n = next() % sizeof(data);
