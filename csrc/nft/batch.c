@@ -1,6 +1,7 @@
 #include "nft/batch.h"
 
 #include "base/err.h"
+#include "base/fault.h"
 #include "netlink/nlparse.h"
 
 #include <arpa/inet.h>
@@ -64,7 +65,6 @@ int cnif_nft_batch_commit(struct cnif_nlsock *sock, struct cnif_nlbuf *buf, cons
                           struct cnif_err *reterr)
 {
     struct answers answers = {.buf = buf, .object = object, .reterr = reterr, .first = sock->seq};
-    int flags = 0;
     int r;
 
     if (!buf->overflow && buf->count > 1) {
@@ -79,10 +79,13 @@ int cnif_nft_batch_commit(struct cnif_nlsock *sock, struct cnif_nlbuf *buf, cons
     r = cnif_nlsock_send(sock, buf, object, reterr);
     if (r < 0)
         return r;
-    /* Everything there is to say has been queued within the send. */
-    for (;; flags = MSG_DONTWAIT) {
+    r = -cnif_fault("receive netlink answer");
+    if (r < 0)
+        return cnif_err_errno(reterr, -r, "receive netlink answer for %s", object);
+    /* Everything there is to say has been queued within the send: nothing to wait for. */
+    for (;;) {
         const struct nlmsghdr *nlh;
-        int n = cnif_nlsock_recv(sock, flags, object, reterr);
+        int n = cnif_nlsock_recv(sock, MSG_DONTWAIT, object, reterr);
 
         if (n == -EAGAIN)
             break;
