@@ -82,8 +82,8 @@ int cnif_nft_batch_commit(struct cnif_nlsock *sock, struct cnif_nlbuf *buf, cons
     r = -cnif_fault("receive netlink answer");
     if (r < 0)
         return cnif_err_errno(reterr, -r, "receive netlink answer for %s", object);
-    /* Everything there is to say has been queued within the send: nothing to wait for. */
-    for (;;) {
+    /* Everything there is to say has been queued within the send, the last change's answer last. */
+    while (!answers.done && answers.failed != 0) {
         const struct nlmsghdr *nlh;
         int n = cnif_nlsock_recv(sock, MSG_DONTWAIT, object, reterr);
 

@@ -6,7 +6,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#define MAX_BYTES 2048
+#define MAX_BYTES 8192
 #define MAX_TEXT  96
 
 /* A golden file: its bytes, the line each one is on, and the comment above that line. */
