@@ -313,7 +313,7 @@ struct cnif_foreign {
     const char *spoof_id;       /* in the reference's anti-spoofing chains */
 };
 
-/* What there is of them, as bits. */
+/* What there is of them, as bits: rules with that comment, and chains of those names. */
 #define CNIF_FOREIGN_MASQ      1U
 #define CNIF_FOREIGN_IPTABLES  2U
 #define CNIF_FOREIGN_IP6TABLES 4U

@@ -203,15 +203,18 @@ static int find(struct cnif_nlsock *sock, const struct cnif_foreign *foreign,
 int cnif_foreign_find(struct cnif_nlsock *sock, const struct cnif_foreign *foreign,
                       unsigned *ret_found, struct cnif_err *reterr)
 {
+    struct hunt hunt = {.prefix = foreign->masq_prefix};
     struct spoof_names names;
     uint64_t has;
     int r;
 
     name_spoof(&names, foreign->spoof_id ? foreign->spoof_id : "");
     r = find(sock, foreign, &names, &has, reterr);
+    if (r == 0 && foreign->masq_prefix && has & HAS_MASQ)
+        r = cnif_nft_each_rule(sock, &masq_table, MASQ_CHAIN, keep_handle, &hunt, reterr);
     if (r < 0)
         return r;
-    *ret_found = (has & HAS_MASQ ? CNIF_FOREIGN_MASQ : 0) |
+    *ret_found = (hunt.count ? CNIF_FOREIGN_MASQ : 0) |
                  (has & HAS_IPTABLES ? CNIF_FOREIGN_IPTABLES : 0) |
                  (has & HAS_IP6TABLES ? CNIF_FOREIGN_IP6TABLES : 0) |
                  (has & HAS_SPOOF ? CNIF_FOREIGN_SPOOF : 0);

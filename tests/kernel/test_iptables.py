@@ -139,6 +139,20 @@ def test_we_remove_what_the_reference_made(node: Node, reference: str) -> None:
 
 
 @pytest.mark.usefixtures("flavour")
+def test_check_accepts_what_the_reference_made(node: Node, reference: str) -> None:
+    """CHECK of a pod that the reference attached passes, whatever the backend, until it is gone."""
+    pod = reference_pod(node, reference, os.environ["PATH"])
+    assert pod.add().ok
+    addresses = [entry["address"] for entry in pod.result["ips"]]
+    for backend in (None, "iptables"):
+        masquerade.check(request(), addresses, backend)
+    assert pod.delete().ok
+    for backend in (None, "iptables"):
+        with pytest.raises(FileNotFoundError, match="is not masqueraded"):
+            masquerade.check(request(), addresses, backend)
+
+
+@pytest.mark.usefixtures("flavour")
 def test_the_reference_removes_what_we_made(node: Node, reference: str) -> None:
     """The reference's DEL of a pod leaves none of our iptables rules."""
     pod = reference_pod(node, reference, os.environ["PATH"])
@@ -172,6 +186,7 @@ def test_the_reference_s_nftables_rules_are_removed(node: Node) -> None:
             node.run(["nft", f"add rule inet cni_plugins_masquerade masq_checks {rule}"])
     node.run("nft add rule inet cni_plugins_masquerade masq_checks counter")
     assert masquerade_rules(node) == {"c5": 40, "c6": 40, "c7": 40, "": 1}
+    masquerade.check(request(), POD)
     masquerade.teardown(request(), [])
     assert masquerade_rules(node) == {"c5": 0, "c6": 40, "c7": 40, "": 1}
     masquerade.gc(request(), [("c6", "eth0"), ("c5", "eth0")])

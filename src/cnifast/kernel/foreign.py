@@ -113,20 +113,24 @@ def delete_spoofcheck(nft: NftSocket, container_id: str, ifname: str) -> None:
     _delete(nft, _Foreign("", "", spoofcheck_id(container_id, ifname)))
 
 
+def has_masquerade(nft: NftSocket, network: str, container_id: str, ifname: str) -> bool:
+    """Tell whether the reference's nftables table has rules of an attachment.
+
+    Raises:
+        KernelError: the kernel refused.
+    """
+    prefix = masquerade_prefix(network, container_id, ifname)
+    return bool(_find(nft, _Foreign(prefix, "", "")) & lib.CNIF_FOREIGN_MASQ)
+
+
 def has_iptables_chain(nft: NftSocket, chain: str) -> tuple[bool, bool]:
     """Tell whether the nat table of iptables-nft has a chain: (for IPv4, for IPv6).
 
     Raises:
         KernelError: the kernel refused.
     """
-    err = new_error()
-    foreign = _Foreign("", chain, "")
-    found = ffi.new("unsigned *")
-    check(lib.cnif_foreign_find(nft.raw, foreign.raw, found, err), err)
-    return (
-        bool(found[0] & lib.CNIF_FOREIGN_IPTABLES),
-        bool(found[0] & lib.CNIF_FOREIGN_IP6TABLES),
-    )
+    found = _find(nft, _Foreign("", chain, ""))
+    return bool(found & lib.CNIF_FOREIGN_IPTABLES), bool(found & lib.CNIF_FOREIGN_IP6TABLES)
 
 
 def collect_masquerade(nft: NftSocket, network: str, valid: Iterable[tuple[str, str]]) -> None:
@@ -143,6 +147,14 @@ def collect_masquerade(nft: NftSocket, network: str, valid: Iterable[tuple[str, 
     keep = ffi.new("char *[]", kept)
     prefix = network_prefix(network).encode()
     check(lib.cnif_foreign_masq_gc(nft.raw, prefix, keep, len(kept), err), err)
+
+
+def _find(nft: NftSocket, foreign: Any) -> int:
+    """Return what is there by the names, as CNIF_FOREIGN_* bits."""
+    err = new_error()
+    found = ffi.new("unsigned *")
+    check(lib.cnif_foreign_find(nft.raw, foreign.raw, found, err), err)
+    return int(found[0])
 
 
 def _delete(nft: NftSocket, foreign: Any) -> None:

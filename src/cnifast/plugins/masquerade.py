@@ -19,6 +19,7 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Collection
 
+    from cnifast.kernel.nft import NftSocket
     from cnifast.protocol.request import Request
 
 NFTABLES = "nftables"
@@ -76,7 +77,10 @@ def teardown(req: Request, addresses: Collection[str] | None) -> None:
 
 
 def check(req: Request, addresses: Collection[str], backend: str | None = None) -> None:
-    """See that addresses such as "10.1.0.5/16" are masqueraded.
+    """See that addresses such as "10.1.0.5/16" are masqueraded, by whichever means.
+
+    The configured backend is asked first; an attachment made before a change of backend, or by
+    the reference, is masqueraded as well.
 
     Raises:
         CNIError: an unknown backend (999).
@@ -84,10 +88,23 @@ def check(req: Request, addresses: Collection[str], backend: str | None = None) 
     """
     chosen = check_backend(backend)
     with HostFilter(req) as nft:
-        if chosen == IPTABLES:
-            iptables.check_masquerade(nft, req.name, req.container_id, addresses)
-        else:
-            nft.check_masquerade(addresses, _owner(req))
+        try:
+            _check_backend(chosen, nft, req, addresses)
+        except FileNotFoundError as missing:
+            if foreign.has_masquerade(nft, req.name, req.container_id, req.ifname):
+                return
+            try:
+                _check_backend(IPTABLES if chosen == NFTABLES else NFTABLES, nft, req, addresses)
+            except FileNotFoundError:
+                raise missing from None
+
+
+def _check_backend(backend: str, nft: NftSocket, req: Request, addresses: Collection[str]) -> None:
+    """See that one backend masquerades the addresses."""
+    if backend == IPTABLES:
+        iptables.check_masquerade(nft, req.name, req.container_id, addresses)
+    else:
+        nft.check_masquerade(addresses, _owner(req))
 
 
 def gc(req: Request, valid: Collection[tuple[str, str]]) -> None:
