@@ -16,6 +16,7 @@
 #include <sys/socket.h>
 
 #define REQUEST_SIZE   8192
+#define MESSAGE_MAX    128 /* of those below */
 #define DAD_TIMEOUT_MS 5000
 
 static uint32_t address_flags(const struct cnif_endpoint *endpoint, const struct cnif_ip *ip)
@@ -23,26 +24,57 @@ static uint32_t address_flags(const struct cnif_endpoint *endpoint, const struct
     return ip->family == AF_INET6 && !endpoint->wait_dad ? IFA_F_NODAD : 0;
 }
 
-/* Addresses before the link is up, routes after. */
-static void put_all(struct cnif_nlbuf *buf, const struct cnif_endpoint *endpoint, int32_t index)
+/* The requests for one endpoint: one transaction, or more where a configuration lists many. */
+struct batch {
+    struct cnif_nlsock *sock;
+    const char *ifname;
+    struct cnif_err *reterr;
+    struct cnif_link link; /* as it is once it is up */
+    struct cnif_nlbuf buf;
+    int result; /* of the first transaction that failed */
+};
+
+static void flush(struct batch *batch)
 {
+    batch->result = cnif_nlsock_talk(batch->sock, &batch->buf, batch->ifname, cnif_link_reply,
+                                     &batch->link, NULL, batch->reterr);
+    cnif_nlbuf_reset(&batch->buf);
+}
+
+/* Where the next message goes; NULL once a transaction has failed. */
+static struct cnif_nlbuf *next(struct batch *batch)
+{
+    const struct cnif_nlbuf *buf = &batch->buf;
+
+    if (buf->count == CNIF_NLBUF_MESSAGES || buf->size - buf->used < MESSAGE_MAX)
+        flush(batch);
+    return batch->result == 0 ? &batch->buf : NULL;
+}
+
+/* Addresses before the link is up, routes after. */
+static void send_all(struct batch *batch, const struct cnif_endpoint *endpoint, int32_t index)
+{
+    struct cnif_nlbuf *buf;
     size_t i;
 
-    for (i = 0; i < endpoint->n_addresses; i++)
+    for (i = 0; i < endpoint->n_addresses && (buf = next(batch)); i++)
         cnif_addr_put_add(buf, index, &endpoint->addresses[i],
                           address_flags(endpoint, &endpoint->addresses[i]));
-    if (endpoint->up) {
+    if (endpoint->up && (buf = next(batch))) {
         cnif_link_begin_change(buf, index, IFF_UP, IFF_UP, "set up link");
         cnif_nlmsg_end(buf);
     }
     /* The question makes the kernel settle the carrier state before it answers. */
-    cnif_link_put_get(buf, NULL, index);
-    for (i = 0; i < endpoint->n_routes; i++) {
+    if ((buf = next(batch)))
+        cnif_link_put_get(buf, NULL, index);
+    for (i = 0; i < endpoint->n_routes && (buf = next(batch)); i++) {
         struct cnif_route route = endpoint->routes[i];
 
         route.oif = index;
         cnif_route_put_add(buf, &route, false);
     }
+    if (batch->result == 0)
+        flush(batch);
 }
 
 /* How many of the addresses duplicate address detection is still about. */
@@ -119,25 +151,23 @@ int cnif_endpoint_configure(const struct cnif_endpoint *endpoint, int32_t index,
                             struct cnif_link *ret, struct cnif_err *reterr)
 {
     uint8_t data[REQUEST_SIZE] __attribute__((aligned(4)));
-    struct cnif_link link = {0};
+    struct batch batch = {.ifname = endpoint->ifname, .reterr = reterr};
     struct cnif_netns_visit visit;
-    struct cnif_nlsock *sock;
-    struct cnif_nlbuf buf;
     int r = cnif_netns_enter(&visit, endpoint->netns_fd, reterr);
 
     if (r < 0)
         return r;
-    r = enter_and_prepare(endpoint, index, rename, &sock, reterr);
+    r = enter_and_prepare(endpoint, index, rename, &batch.sock, reterr);
     cnif_netns_leave(&visit);
     if (r < 0)
         return r;
-    cnif_nlbuf_init(&buf, data, sizeof(data));
-    put_all(&buf, endpoint, index);
-    r = cnif_nlsock_talk(sock, &buf, endpoint->ifname, cnif_link_reply, &link, NULL, reterr);
+    cnif_nlbuf_init(&batch.buf, data, sizeof(data));
+    send_all(&batch, endpoint, index);
+    r = batch.result;
     if (r == 0 && endpoint->wait_dad)
-        r = wait_dad(sock, endpoint, index, reterr);
-    cnif_nlsock_close(sock);
+        r = wait_dad(batch.sock, endpoint, index, reterr);
+    cnif_nlsock_close(batch.sock);
     if (r == 0)
-        *ret = link;
+        *ret = batch.link;
     return r;
 }
