@@ -114,13 +114,14 @@ static int link_unnamed(int fd, int dir_fd, const char *name)
 
     if (code)
         return -code;
+    /* The direct way is for the privileged (and for all since Linux 6.10); the others have /proc.
+     */
+    if (linkat(fd, "", dir_fd, name, AT_EMPTY_PATH) == 0)
+        return 0;
+    if (errno != ENOENT)
+        return -errno;
     (void)snprintf(path, sizeof(path), "/proc/self/fd/%d", fd);
-    if (linkat(AT_FDCWD, path, dir_fd, name, AT_SYMLINK_FOLLOW) == 0)
-        return 0;
-    /* Without /proc there is the direct way, for the privileged. */
-    if (errno == ENOENT && linkat(fd, "", dir_fd, name, AT_EMPTY_PATH) == 0)
-        return 0;
-    return -errno;
+    return linkat(AT_FDCWD, path, dir_fd, name, AT_SYMLINK_FOLLOW) < 0 ? -errno : 0;
 }
 
 /* Where the filesystem has no unnamed files: a temporary name, then a rename that replaces nothing.
