@@ -280,7 +280,7 @@ def _parse_requested(text: str) -> tuple[int, int] | None:
 def _requested(req: Request, args: _Args, runtime: _RuntimeConf) -> list[tuple[int, int]]:
     """Return the addresses asked for by CNI_ARGS, "args" and "runtimeConfig", each once."""
     wanted: dict[tuple[int, int], None] = {}
-    text = load_args(req.args, ("IP",)).get("IP")
+    text = load_args(req.args).get("IP")
     if text:
         try:
             address = _parse_requested(text)

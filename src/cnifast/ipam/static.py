@@ -146,7 +146,7 @@ def _load(req: Request) -> tuple[_IPAMConf, list[_Assigned]]:
 
 def _from_args(text: str) -> list[_Assigned]:
     """Return the addresses of CNI_ARGS, each with the gateway there that is in its subnet."""
-    args = load_args(text, ("IP", "GATEWAY"))
+    args = load_args(text, ("IP", "GATEWAY", "MAC"))
     addresses = []
     if args.get("IP"):
         for item in args["IP"].split(","):

@@ -139,6 +139,11 @@ def test_results_are_not_shared(tmp_path: Path) -> None:
     assert host_local.add(request(conf)).routes[0].gw is None
 
 
+def test_argument_of_another_plugin(tmp_path: Path) -> None:
+    """MAC=, which is meant for the interface's plugin, is no unknown argument."""
+    assert call(OURS, "ADD", configuration(tmp_path, **SMALL), args="MAC=02:00:00:00:00:01").ok
+
+
 def test_other_mount_namespace_runs_cold(tmp_path: Path) -> None:
     """Where paths mean something else than for the caller, nothing is done."""
     conf = configuration(tmp_path, **SMALL)
