@@ -16,8 +16,6 @@
 
 #include <asm/errno.h>
 
-#define MNT_SIZE 16u
-
 size_t shim_strlen(const char *s)
 {
     size_t n = 0;
@@ -144,7 +142,7 @@ bool shim_env_forwarded(const char *entry)
 void shim_request_begin(struct shim_buf *b, const char *build, const char *plugin,
                         char *const envp[])
 {
-    static const char blank[SHIM_HEADER_SIZE + MNT_SIZE];
+    static const char blank[SHIM_HEADER_SIZE + SHIM_MNT_SIZE];
 
     shim_put(b, blank, sizeof(blank));
     shim_put_string(b, build);

@@ -14,6 +14,7 @@
 #include <stdint.h>
 
 #define SHIM_HEADER_SIZE 16u
+#define SHIM_MNT_SIZE    16u
 #define SHIM_PREFIX_MAX  (64u * 1024u)   /* identities, names and environment */
 #define SHIM_STDIN_MAX   (1024u * 1024u) /* the network configuration */
 #define SHIM_PAYLOAD_MAX (SHIM_PREFIX_MAX + SHIM_STDIN_MAX)
