@@ -306,6 +306,13 @@ struct cnif_legacy_jump {
 int cnif_legacy_find(int netns_fd, const char *chain, struct cnif_legacy_jump *jumps, size_t room,
                      size_t *ret_count, unsigned *ret_found, struct cnif_err *reterr);
 
+/*
+ * A chain CNI-..., in `chain`, that a rule leads to whose comment begins with
+ * `prefix` and with none of `keep`.
+ */
+int cnif_legacy_find_stale(int netns_fd, const char *prefix, const char *const *keep, size_t n_keep,
+                           char *chain, size_t room, bool *ret_found, struct cnif_err *reterr);
+
 /* What other implementations call their rules for an attachment; NULL: not asked for. */
 struct cnif_foreign {
     const char *masq_prefix;    /* of a comment in the reference's masquerade table */
@@ -330,6 +337,9 @@ int cnif_foreign_delete(struct cnif_nlsock *sock, const struct cnif_foreign *for
                         struct cnif_err *reterr);
 int cnif_foreign_masq_gc(struct cnif_nlsock *sock, const char *prefix, const char *const *keep,
                          size_t n_keep, struct cnif_err *reterr);
+/* The same for chains CNI-... of iptables-nft that rules with such comments lead to. */
+int cnif_iptables_gc(struct cnif_nlsock *sock, const char *prefix, const char *const *keep,
+                     size_t n_keep, struct cnif_err *reterr);
 
 /* ---- attach: whole attachments ---- */
 

@@ -22,6 +22,7 @@
 #include <fcntl.h>
 #include <linux/netfilter_ipv4/ip_tables.h>
 #include <linux/netfilter_ipv6/ip6_tables.h>
+#include <stdio.h>
 #include <string.h>
 #include <sys/socket.h>
 
@@ -182,6 +183,74 @@ bool cnif_legacy_parse(int family, const uint8_t *table, size_t size, const char
     return true;
 }
 
+static bool begins_with(const char *text, const char *prefix)
+{
+    return strncmp(text, prefix, strlen(prefix)) == 0;
+}
+
+static bool is_stale(const char *comment, const char *prefix, const char *const *keep,
+                     size_t n_keep)
+{
+    size_t i;
+
+    if (!begins_with(comment, prefix))
+        return false;
+    for (i = 0; i < n_keep; i++) {
+        if (begins_with(comment, keep[i]))
+            return false;
+    }
+    return true;
+}
+
+/* The name of the chain whose first rule is at `start`. */
+static bool name_chain(const struct protocol *protocol, const uint8_t *table, size_t size,
+                       size_t start, char *name, size_t room)
+{
+    size_t at;
+    size_t next;
+
+    for (at = 0; entry_is_whole(protocol, table, size, at); at += next) {
+        size_t offset = read_u16(table + at + protocol->target_offset);
+        struct xt_error_target error;
+
+        next = read_u16(table + at + protocol->next_offset);
+        if (at + next != start)
+            continue;
+        if (!target_is(table + at + offset, next - offset, XT_ERROR_TARGET, sizeof(error)))
+            return false;
+        memcpy(&error, table + at + offset, sizeof(error));
+        error.errorname[sizeof(error.errorname) - 1] = '\0';
+        (void)snprintf(name, room, "%s", error.errorname);
+        return true;
+    }
+    return false;
+}
+
+bool cnif_legacy_parse_stale(int family, const uint8_t *table, size_t size, const char *prefix,
+                             const char *const *keep, size_t n_keep, char *chain, size_t room)
+{
+    const struct protocol *protocol = &protocols[family == AF_INET6];
+    size_t at;
+
+    for (at = 0; entry_is_whole(protocol, table, size, at);
+         at += read_u16(table + at + protocol->next_offset)) {
+        size_t offset = read_u16(table + at + protocol->target_offset);
+        size_t next = read_u16(table + at + protocol->next_offset);
+        struct xt_standard_target standard;
+        char comment[CNIF_LEGACY_COMMENT_MAX];
+
+        if (!target_is(table + at + offset, next - offset, XT_STANDARD_TARGET, sizeof(standard)))
+            continue;
+        memcpy(&standard, table + at + offset, sizeof(standard));
+        read_comment(protocol, table + at, comment);
+        if (standard.verdict > 0 && is_stale(comment, prefix, keep, n_keep) &&
+            name_chain(protocol, table, size, (size_t)standard.verdict, chain, room) &&
+            begins_with(chain, "CNI-"))
+            return true;
+    }
+    return false;
+}
+
 /* Whether the nat table of a protocol exists in this thread's namespace. */
 static bool has_nat(const struct protocol *protocol)
 {
@@ -229,19 +298,29 @@ static int read_table(const struct protocol *protocol, struct ipt_get_entries **
     return 0;
 }
 
+/* The table, or NULL where it does not exist. */
+static int open_table(const struct protocol *protocol, struct ipt_get_entries **ret,
+                      struct cnif_err *reterr)
+{
+    unsigned attempt;
+    int r = -EAGAIN;
+
+    *ret = NULL;
+    if (!has_nat(protocol))
+        return 0;
+    for (attempt = 0; attempt < ATTEMPTS && r == -EAGAIN; attempt++)
+        r = read_table(protocol, ret, reterr);
+    return r;
+}
+
 static int find_in(const struct protocol *protocol, const char *chain,
                    struct cnif_legacy_jump *jumps, size_t room, size_t *count, bool *found,
                    struct cnif_err *reterr)
 {
     cnif_cleanup_free struct ipt_get_entries *entries = NULL;
-    unsigned attempt;
-    int r = -EAGAIN;
+    int r = open_table(protocol, &entries, reterr);
 
-    if (!has_nat(protocol))
-        return 0;
-    for (attempt = 0; attempt < ATTEMPTS && r == -EAGAIN; attempt++)
-        r = read_table(protocol, &entries, reterr);
-    if (r == 0)
+    if (r == 0 && entries)
         *found = cnif_legacy_parse(protocol->family, (const uint8_t *)entries->entrytable,
                                    entries->size, chain, jumps, room, count);
     return r;
@@ -264,4 +343,33 @@ int cnif_legacy_find(int netns_fd, const char *chain, struct cnif_legacy_jump *j
     *ret_count = count;
     *ret_found = (found[0] ? 1U : 0U) | (found[1] ? 2U : 0U);
     return 0;
+}
+
+static int find_stale_in(const struct protocol *protocol, const char *prefix,
+                         const char *const *keep, size_t n_keep, char *chain, size_t room,
+                         bool *found, struct cnif_err *reterr)
+{
+    cnif_cleanup_free struct ipt_get_entries *entries = NULL;
+    int r = open_table(protocol, &entries, reterr);
+
+    if (r == 0 && entries)
+        *found = cnif_legacy_parse_stale(protocol->family, (const uint8_t *)entries->entrytable,
+                                         entries->size, prefix, keep, n_keep, chain, room);
+    return r;
+}
+
+int cnif_legacy_find_stale(int netns_fd, const char *prefix, const char *const *keep, size_t n_keep,
+                           char *chain, size_t room, bool *ret_found, struct cnif_err *reterr)
+{
+    struct cnif_netns_visit visit;
+    bool found = false;
+    size_t i;
+    int r = cnif_netns_enter(&visit, netns_fd, reterr);
+
+    for (i = 0; i < 2 && r == 0 && !found; i++)
+        r = find_stale_in(&protocols[i], prefix, keep, n_keep, chain, room, &found, reterr);
+    cnif_netns_leave(&visit);
+    if (r == 0)
+        *ret_found = found;
+    return r;
 }

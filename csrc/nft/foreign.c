@@ -230,6 +230,53 @@ static int delete_iptables(struct cnif_nlsock *sock, const struct cnif_nft_table
     return remove_chains(sock, table, "POSTROUTING", &hunt, chains, 1, reterr);
 }
 
+/* Chains that stale rules lead to. */
+struct stale {
+    struct hunt hunt; /* for its prefixes */
+    char chains[RULES_MAX][CNIF_NFT_NAME_MAX];
+    size_t count;
+};
+
+static int keep_chain(const struct cnif_nft_seen_rule *rule, void *arg)
+{
+    struct stale *stale = arg;
+    size_t i;
+
+    if (stale->count == RULES_MAX || !begins_with(rule->jump, "CNI-") ||
+        !is_meant(&stale->hunt, rule))
+        return 0;
+    for (i = 0; i < stale->count; i++) {
+        if (strcmp(stale->chains[i], rule->jump) == 0)
+            return 0;
+    }
+    (void)snprintf(stale->chains[stale->count++], CNIF_NFT_NAME_MAX, "%s", rule->jump);
+    return 0;
+}
+
+static int collect_iptables(struct cnif_nlsock *sock, const struct cnif_nft_table *table,
+                            struct stale *stale, struct cnif_err *reterr)
+{
+    size_t i;
+    int r;
+
+    do {
+        stale->count = 0;
+        r = cnif_nft_each_rule(sock, table, "POSTROUTING", keep_chain, stale, reterr);
+        for (i = 0; i < stale->count && r == 0; i++)
+            r = delete_iptables(sock, table, stale->chains[i], reterr);
+    } while (r == 0 && stale->count);
+    return r;
+}
+
+int cnif_iptables_gc(struct cnif_nlsock *sock, const char *prefix, const char *const *keep,
+                     size_t n_keep, struct cnif_err *reterr)
+{
+    struct stale stale = {.hunt = {.prefix = prefix, .keep = keep, .n_keep = n_keep}};
+    int r = collect_iptables(sock, &iptables_tables[0], &stale, reterr);
+
+    return r < 0 ? r : collect_iptables(sock, &iptables_tables[1], &stale, reterr);
+}
+
 int cnif_foreign_delete(struct cnif_nlsock *sock, const struct cnif_foreign *foreign,
                         struct cnif_err *reterr)
 {

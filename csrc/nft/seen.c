@@ -6,6 +6,7 @@
 #include <endian.h>
 #include <errno.h>
 #include <linux/netfilter/nf_tables.h>
+#include <linux/netfilter/nf_tables_compat.h>
 #include <linux/netfilter/nfnetlink.h>
 #include <string.h>
 
@@ -98,23 +99,42 @@ int cnif_nft_element_parse(const struct nlmsghdr *nlh, cnif_nft_element_seen see
     return r;
 }
 
-/* Where an immediate verdict leads, if `item` is one. */
-static void read_jump(const struct nlattr *item, char *jump, size_t size)
+/* Where an immediate verdict leads. */
+static void read_jump(const struct nlattr *data, char *jump, size_t size)
+{
+    const struct nlattr *immediate[NFTA_IMMEDIATE_MAX + 1];
+    const struct nlattr *value[NFTA_DATA_MAX + 1];
+    const struct nlattr *verdict[NFTA_VERDICT_MAX + 1];
+
+    cnif_nlattr_parse_nested(data, immediate, NFTA_IMMEDIATE_MAX);
+    cnif_nlattr_parse_nested(immediate[NFTA_IMMEDIATE_DATA], value, NFTA_DATA_MAX);
+    cnif_nlattr_parse_nested(value[NFTA_DATA_VERDICT], verdict, NFTA_VERDICT_MAX);
+    (void)cnif_nlattr_str(verdict[NFTA_VERDICT_CHAIN], jump, size);
+}
+
+/* The text of a comment match, which is how iptables-nft keeps comments. */
+static void read_match(const struct nlattr *data, char *comment, size_t size)
+{
+    const struct nlattr *match[NFTA_MATCH_MAX + 1];
+    char name[sizeof("comment") + 1];
+
+    cnif_nlattr_parse_nested(data, match, NFTA_MATCH_MAX);
+    if (cnif_nlattr_str(match[NFTA_MATCH_NAME], name, sizeof(name)) && strcmp(name, "comment") == 0)
+        (void)cnif_nlattr_str(match[NFTA_MATCH_INFO], comment, size);
+}
+
+static void read_expression(const struct nlattr *item, struct cnif_nft_seen_rule *rule)
 {
     const struct nlattr *expr[NFTA_EXPR_MAX + 1];
-    const struct nlattr *immediate[NFTA_IMMEDIATE_MAX + 1];
-    const struct nlattr *data[NFTA_DATA_MAX + 1];
-    const struct nlattr *verdict[NFTA_VERDICT_MAX + 1];
     char name[sizeof("immediate") + 1];
 
     cnif_nlattr_parse_nested(item, expr, NFTA_EXPR_MAX);
-    if (!cnif_nlattr_str(expr[NFTA_EXPR_NAME], name, sizeof(name)) ||
-        strcmp(name, "immediate") != 0)
+    if (!cnif_nlattr_str(expr[NFTA_EXPR_NAME], name, sizeof(name)))
         return;
-    cnif_nlattr_parse_nested(expr[NFTA_EXPR_DATA], immediate, NFTA_IMMEDIATE_MAX);
-    cnif_nlattr_parse_nested(immediate[NFTA_IMMEDIATE_DATA], data, NFTA_DATA_MAX);
-    cnif_nlattr_parse_nested(data[NFTA_DATA_VERDICT], verdict, NFTA_VERDICT_MAX);
-    (void)cnif_nlattr_str(verdict[NFTA_VERDICT_CHAIN], jump, size);
+    if (strcmp(name, "immediate") == 0)
+        read_jump(expr[NFTA_EXPR_DATA], rule->jump, sizeof(rule->jump));
+    else if (strcmp(name, "match") == 0 && !rule->comment[0])
+        read_match(expr[NFTA_EXPR_DATA], rule->comment, sizeof(rule->comment));
 }
 
 bool cnif_nft_rule_parse(const struct nlmsghdr *nlh, struct cnif_nft_seen_rule *rule)
@@ -135,6 +155,6 @@ bool cnif_nft_rule_parse(const struct nlmsghdr *nlh, struct cnif_nft_seen_rule *
         return true;
     for (item = cnif_nlattr_each(attrs[NFTA_RULE_EXPRESSIONS], NULL); item;
          item = cnif_nlattr_each(attrs[NFTA_RULE_EXPRESSIONS], item))
-        read_jump(item, rule->jump, sizeof(rule->jump));
+        read_expression(item, rule);
     return true;
 }

@@ -124,12 +124,17 @@ static size_t write_table(uint8_t *bytes, bool ipv6)
 static void read_table(int family, const uint8_t *bytes, size_t size, bool damaged)
 {
     struct cnif_legacy_jump jumps[2];
+    const char *keep[] = {"three"};
+    char chain[32];
     size_t count = 0;
     bool found = cnif_legacy_parse(family, bytes, size, "CNI-x", jumps, 2, &count);
     size_t i;
 
     require(count <= 2 && (found || !count));
     require(damaged || (found && count == 1 && strcmp(jumps[0].comment, "two") == 0));
+    found = cnif_legacy_parse_stale(family, bytes, size, "t", keep, 1, chain, sizeof(chain));
+    require(damaged || (found && strcmp(chain, "CNI-x") == 0));
+    require(!found || memchr(chain, '\0', sizeof(chain)));
     for (i = 0; i < count; i++)
         require(memchr(jumps[i].comment, '\0', sizeof(jumps[i].comment)) != NULL);
 }

@@ -40,6 +40,7 @@ CONF = {
     },
 }
 COMMENT = '--comment "name: \\"net\\" id: \\"c5\\""'
+SAID = '-m comment --comment \'name: "net" id: "c9"\''
 CHAIN = foreign.iptables_chain("net", "c5")
 
 
@@ -308,6 +309,27 @@ def test_unknown_backends_are_refused() -> None:
             masquerade.setup(request(), POD, backend)
         assert caught.value.code == 999
         assert str(caught.value.msg) == f'unknown ipmasq backend "{backend}"'
+
+
+def test_gc_of_iptables_chains(node: Node, flavour: Flavour) -> None:
+    """GC removes the chains of containers without a valid attachment, and nobody else's."""
+    for number in range(40):
+        masquerade.setup(request(f"c{number}"), [f"10.1.0.{number + 2}/16"], "iptables")
+    masquerade.setup(request("c1"), ["fd00:1::3/64"], "iptables")
+    stranger = request("c3")
+    stranger.name = "net2"
+    masquerade.setup(stranger, ["10.1.0.9/16"], "iptables")
+    for command in ("iptables -t nat -N MINE", f"iptables -t nat -A POSTROUTING -j MINE {SAID}"):
+        node.run(command)
+    masquerade.gc(request(), [("c2", "eth0"), ("c33", "eth7")])
+    left = {rule.rpartition(" ")[2] for rule in flavour.rules() if "POSTROUTING" in rule}
+    assert left == {
+        foreign.iptables_chain("net", "c2"),
+        foreign.iptables_chain("net", "c33"),
+        foreign.iptables_chain("net2", "c3"),
+        "MINE",
+    }
+    assert flavour.rules(6) == []
 
 
 @pytest.mark.usefixtures("node")

@@ -55,7 +55,12 @@ def iptables_chain(network: str, container_id: str) -> str:
 
 def iptables_comment(network: str, container_id: str) -> str:
     """Return the comment of each rule that belongs to such a chain."""
-    return f'name: "{network}" id: "{container_id}"'
+    return f'{comment_prefix(network)}{container_id}"'
+
+
+def comment_prefix(network: str) -> str:
+    """Return what the comments of all iptables rules of a network begin with."""
+    return f'name: "{network}" id: "'
 
 
 def masquerade_prefix(network: str, container_id: str, ifname: str) -> str:
@@ -71,6 +76,17 @@ def network_prefix(network: str) -> str:
 def spoofcheck_id(container_id: str, ifname: str) -> str:
     """Return the part of the names of an attachment's anti-spoofing chains that identifies it."""
     return f"{container_id}-{ifname}"
+
+
+class Strings:
+    """Texts in the form C takes; it keeps them alive."""
+
+    __slots__ = ("_kept", "array", "count")
+
+    def __init__(self, texts: Iterable[str]) -> None:
+        self._kept = [ffi.new("char []", text.encode()) for text in texts]
+        self.array = ffi.new("char *[]", self._kept)
+        self.count = len(self._kept)
 
 
 class _Foreign:
@@ -140,13 +156,23 @@ def collect_masquerade(nft: NftSocket, network: str, valid: Iterable[tuple[str, 
         KernelError: the kernel refused.
     """
     err = new_error()
-    kept = [
-        ffi.new("char []", masquerade_prefix(network, container_id, ifname).encode())
-        for container_id, ifname in valid
-    ]
-    keep = ffi.new("char *[]", kept)
+    keep = Strings(
+        masquerade_prefix(network, container_id, ifname) for container_id, ifname in valid
+    )
     prefix = network_prefix(network).encode()
-    check(lib.cnif_foreign_masq_gc(nft.raw, prefix, keep, len(kept), err), err)
+    check(lib.cnif_foreign_masq_gc(nft.raw, prefix, keep.array, keep.count, err), err)
+
+
+def collect_iptables(nft: NftSocket, network: str, valid: Iterable[str]) -> None:
+    """Remove a network's chains in iptables-nft but those of container IDs.
+
+    Raises:
+        KernelError: the kernel refused.
+    """
+    err = new_error()
+    keep = Strings(iptables_comment(network, container_id) for container_id in valid)
+    prefix = comment_prefix(network).encode()
+    check(lib.cnif_iptables_gc(nft.raw, prefix, keep.array, keep.count, err), err)
 
 
 def _find(nft: NftSocket, foreign: Any) -> int:

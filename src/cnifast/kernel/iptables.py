@@ -12,7 +12,13 @@ from os import X_OK, access, environ
 from cnifast._native import ffi, lib
 from cnifast._native.errors import KernelError, NoSuchObjectError, check, new_error
 from cnifast.kernel.address import format_address
-from cnifast.kernel.foreign import has_iptables_chain, iptables_chain, iptables_comment
+from cnifast.kernel.foreign import (
+    Strings,
+    comment_prefix,
+    has_iptables_chain,
+    iptables_chain,
+    iptables_comment,
+)
 from cnifast.protocol.ip import format_cidr, format_ip, parse_cidr
 from cnifast.protocol.ip import network as network_of
 
@@ -29,6 +35,7 @@ _TIMEOUT_MS = 20_000
 _WAIT_SECONDS = 10  # for the lock of legacy iptables
 _OUTPUT_MAX = 2048
 _JUMPS_MAX = 64
+_CHAIN_MAX = 32
 _DIRECTORIES = "/usr/sbin:/sbin:/usr/bin:/bin:/usr/local/sbin"
 _COMMANDS = {4: "iptables", 6: "ip6tables"}
 _MULTICAST = {4: "224.0.0.0/4", 6: "ff00::/8"}
@@ -82,7 +89,35 @@ def delete_legacy(netns: int, network: str, container_id: str) -> None:
     Raises:
         KernelError: iptables-restore is missing or failed; its words are in the message.
     """
-    chain = iptables_chain(network, container_id)
+    _delete_legacy_chain(netns, iptables_chain(network, container_id))
+
+
+def collect_legacy(netns: int, network: str, valid: Iterable[str]) -> None:
+    """Remove a network's chains from legacy iptables but those of container IDs.
+
+    Raises:
+        KernelError: iptables-restore is missing or failed; its words are in the message.
+    """
+    keep = Strings(iptables_comment(network, container_id) for container_id in valid)
+    prefix = comment_prefix(network).encode()
+    chain = ffi.new("char []", _CHAIN_MAX)
+    found = ffi.new("bool *", True)
+    while True:
+        err = new_error()
+        check(
+            lib.cnif_legacy_find_stale(
+                netns, prefix, keep.array, keep.count, chain, _CHAIN_MAX, found, err
+            ),
+            err,
+        )
+        if not found[0]:
+            return
+        name: bytes = ffi.string(chain)
+        _delete_legacy_chain(netns, name.decode())
+
+
+def _delete_legacy_chain(netns: int, chain: str) -> None:
+    """Remove a chain and the jumps to it, by one iptables-restore per family that has it."""
     families, jumps = find_legacy(netns, chain)
     for family in families:
         lines = [

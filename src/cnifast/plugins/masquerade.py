@@ -110,6 +110,8 @@ def _check_backend(backend: str, nft: NftSocket, req: Request, addresses: Collec
 def gc(req: Request, valid: Collection[tuple[str, str]]) -> None:
     """Remove what masquerades attachments of the network that are not (container ID, ifname) pairs.
 
+    An iptables chain goes when none of the container's interfaces is valid.
+
     Raises:
         OSError: the kernel refused.
     """
@@ -118,7 +120,14 @@ def gc(req: Request, valid: Collection[tuple[str, str]]) -> None:
         for element in nft.masquerades(req.name):
             if element.owner not in spared:
                 nft.delete_masquerade([element.address], Owner.of_text(element.owner))
-        foreign.collect_masquerade(nft, req.name, valid)
+        containers = {container_id for container_id, _ in valid}
+        attempt_all(
+            (
+                (foreign.collect_masquerade, nft, req.name, valid),
+                (foreign.collect_iptables, nft, req.name, containers),
+                (iptables.collect_legacy, nft.netns, req.name, containers),
+            )
+        )
 
 
 def _owner(req: Request) -> Owner:
