@@ -13,6 +13,7 @@
 #include <linux/if_addr.h>
 #include <linux/rtnetlink.h>
 #include <net/if.h>
+#include <string.h>
 #include <sys/socket.h>
 
 #define REQUEST_SIZE   8192
@@ -77,73 +78,99 @@ static void send_all(struct batch *batch, const struct cnif_endpoint *endpoint, 
         flush(batch);
 }
 
-/* How many of the addresses duplicate address detection is still about. */
-struct dad {
-    int32_t index;
-    size_t pending;
-    bool failed;
-};
-
-static int dad_seen(const struct nlmsghdr *nlh, void *arg)
+static bool is_ours(const struct cnif_endpoint *endpoint, const struct cnif_ip *ip)
 {
-    struct cnif_address address;
-    struct dad *dad = arg;
+    size_t i;
 
-    if (nlh->nlmsg_type != RTM_NEWADDR || !cnif_addr_parse(nlh, &address) ||
-        address.index != dad->index || address.ip.family != AF_INET6 ||
-        address.scope != RT_SCOPE_UNIVERSE)
-        return 0;
-    if (address.flags & IFA_F_DADFAILED)
-        dad->failed = true;
-    else if (address.flags & IFA_F_TENTATIVE)
-        return 0;
-    return dad->failed || --dad->pending == 0;
+    for (i = 0; i < endpoint->n_addresses; i++) {
+        if (memcmp(&endpoint->addresses[i], ip, sizeof(*ip)) == 0)
+            return true;
+    }
+    return false;
 }
 
-static int wait_dad(struct cnif_nlsock *watch, const struct cnif_endpoint *endpoint, int32_t index,
+/* 1 if duplicate address detection is over for all addresses, 0 if not. */
+static int dad_over(struct cnif_nlsock *sock, const struct cnif_endpoint *endpoint, int32_t index,
                     struct cnif_err *reterr)
 {
-    struct dad dad = {.index = index};
-    size_t i;
-    int r;
+    struct cnif_address *addresses;
+    uint32_t seen = 0;
+    size_t count, i;
+    int r = cnif_addr_dump(sock, index, AF_INET6, &addresses, &count, reterr);
 
-    for (i = 0; i < endpoint->n_addresses; i++)
-        dad.pending += endpoint->addresses[i].family == AF_INET6;
-    if (!dad.pending)
-        return 0;
-    r = cnif_watch_until(watch, -1, cnif_deadline(DAD_TIMEOUT_MS), dad_seen, &dad, reterr);
     if (r < 0)
         return r;
-    if (dad.failed)
+    for (i = 0; i < count; i++) {
+        if (is_ours(endpoint, &addresses[i].ip))
+            seen |= addresses[i].flags;
+    }
+    cnif_free(addresses);
+    if (seen & IFA_F_DADFAILED)
         return cnif_err_errno(reterr, EADDRINUSE, "duplicate address detection on %s",
                               endpoint->ifname);
-    if (r == 0)
-        return cnif_err_errno(reterr, ETIMEDOUT, "duplicate address detection on %s",
-                              endpoint->ifname);
-    return 0;
+    return !(seen & IFA_F_TENTATIVE);
 }
 
-/* In the container: give the link its name, its sysctls; a socket to go on with. */
-static int enter_and_prepare(const struct cnif_endpoint *endpoint, int32_t index, bool rename,
-                             struct cnif_nlsock **ret, struct cnif_err *reterr)
+static int dad_news(const struct nlmsghdr *nlh, void *arg)
 {
-    struct cnif_nlsock *sock;
-    int r = endpoint->wait_dad ? cnif_watch_open(-1, RTNLGRP_IPV6_IFADDR, &sock, reterr)
-                               : cnif_nlsock_open(NETLINK_ROUTE, -1, &sock, reterr);
+    struct cnif_address address;
+    const int32_t *index = arg;
 
-    if (r < 0)
-        return r;
-    if (rename) {
+    return nlh->nlmsg_type == RTM_NEWADDR && cnif_addr_parse(nlh, &address) &&
+           address.index == *index &&
+           (address.flags & IFA_F_DADFAILED || !(address.flags & IFA_F_TENTATIVE));
+}
+
+/* Look, and look again when the kernel announces that some address is settled. */
+static int wait_dad(struct cnif_nlsock *sock, struct cnif_nlsock *watch,
+                    const struct cnif_endpoint *endpoint, int32_t index, struct cnif_err *reterr)
+{
+    int64_t deadline = cnif_deadline(DAD_TIMEOUT_MS);
+    int r;
+
+    while ((r = dad_over(sock, endpoint, index, reterr)) == 0) {
+        r = cnif_watch_until(watch, -1, deadline, dad_news, &index, reterr);
+        if (r < 0 && r != -ENOBUFS)
+            return r;
+        if (r == 0)
+            return cnif_err_errno(reterr, ETIMEDOUT, "duplicate address detection on %s",
+                                  endpoint->ifname);
+    }
+    return r < 0 ? r : 0;
+}
+
+/* Two sockets inside the container: one to ask, one to hear of addresses if that is wanted. */
+struct inside {
+    struct cnif_nlsock *sock;
+    struct cnif_nlsock *watch;
+};
+
+static void leave(struct inside *inside)
+{
+    cnif_nlsock_close(inside->sock);
+    cnif_nlsock_close(inside->watch);
+}
+
+/* In the container: give the link its name and its sysctls. */
+static int enter_and_prepare(const struct cnif_endpoint *endpoint, int32_t index, bool rename,
+                             struct inside *ret, struct cnif_err *reterr)
+{
+    struct inside inside = {0};
+    int r = cnif_nlsock_open(NETLINK_ROUTE, -1, &inside.sock, reterr);
+
+    if (r == 0 && endpoint->wait_dad)
+        r = cnif_watch_open(-1, RTNLGRP_IPV6_IFADDR, &inside.watch, reterr);
+    if (r == 0 && rename) {
         struct cnif_link_change change = {.name = endpoint->ifname, .master = -1, .netns_fd = -1};
 
-        r = cnif_link_change(sock, index, &change, reterr);
+        r = cnif_link_change(inside.sock, index, &change, reterr);
     }
     if (r == 0)
         r = cnif_sysctl_write(-1, endpoint->sysctls, endpoint->n_sysctls, reterr);
     if (r < 0)
-        cnif_nlsock_close(sock);
+        leave(&inside);
     else
-        *ret = sock;
+        *ret = inside;
     return r;
 }
 
@@ -153,20 +180,22 @@ int cnif_endpoint_configure(const struct cnif_endpoint *endpoint, int32_t index,
     uint8_t data[REQUEST_SIZE] __attribute__((aligned(4)));
     struct batch batch = {.ifname = endpoint->ifname, .reterr = reterr};
     struct cnif_netns_visit visit;
+    struct inside inside;
     int r = cnif_netns_enter(&visit, endpoint->netns_fd, reterr);
 
     if (r < 0)
         return r;
-    r = enter_and_prepare(endpoint, index, rename, &batch.sock, reterr);
+    r = enter_and_prepare(endpoint, index, rename, &inside, reterr);
     cnif_netns_leave(&visit);
     if (r < 0)
         return r;
+    batch.sock = inside.sock;
     cnif_nlbuf_init(&batch.buf, data, sizeof(data));
     send_all(&batch, endpoint, index);
     r = batch.result;
-    if (r == 0 && endpoint->wait_dad)
-        r = wait_dad(batch.sock, endpoint, index, reterr);
-    cnif_nlsock_close(batch.sock);
+    if (r == 0 && endpoint->up && endpoint->wait_dad)
+        r = wait_dad(inside.sock, inside.watch, endpoint, index, reterr);
+    leave(&inside);
     if (r == 0)
         *ret = batch.link;
     return r;
