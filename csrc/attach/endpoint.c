@@ -11,6 +11,7 @@
 
 #include <errno.h>
 #include <linux/if_addr.h>
+#include <linux/if_link.h>
 #include <linux/rtnetlink.h>
 #include <net/if.h>
 #include <string.h>
@@ -151,6 +152,19 @@ static void leave(struct inside *inside)
     cnif_nlsock_close(inside->watch);
 }
 
+static int rename_link(struct cnif_nlsock *sock, int32_t index, const char *name,
+                       struct cnif_err *reterr)
+{
+    uint8_t data[128] __attribute__((aligned(4)));
+    struct cnif_nlbuf buf;
+
+    cnif_nlbuf_init(&buf, data, sizeof(data));
+    cnif_link_begin_change(&buf, index, 0, 0, "rename link to");
+    cnif_nlattr_put_str(&buf, IFLA_IFNAME, name);
+    cnif_nlmsg_end(&buf);
+    return cnif_nlsock_talk(sock, &buf, name, NULL, NULL, NULL, reterr);
+}
+
 /* In the container: give the link its name and its sysctls. */
 static int enter_and_prepare(const struct cnif_endpoint *endpoint, int32_t index, bool rename,
                              struct inside *ret, struct cnif_err *reterr)
@@ -160,11 +174,8 @@ static int enter_and_prepare(const struct cnif_endpoint *endpoint, int32_t index
 
     if (r == 0 && endpoint->wait_dad)
         r = cnif_watch_open(-1, RTNLGRP_IPV6_IFADDR, &inside.watch, reterr);
-    if (r == 0 && rename) {
-        struct cnif_link_change change = {.name = endpoint->ifname, .master = -1, .netns_fd = -1};
-
-        r = cnif_link_change(inside.sock, index, &change, reterr);
-    }
+    if (r == 0 && rename)
+        r = rename_link(inside.sock, index, endpoint->ifname, reterr);
     if (r == 0)
         r = cnif_sysctl_write(-1, endpoint->sysctls, endpoint->n_sysctls, reterr);
     if (r < 0)
