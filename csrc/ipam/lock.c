@@ -13,25 +13,33 @@
 #include <sys/sysmacros.h>
 #include <time.h>
 
-#define LOCK_NAME "lock"
-#define SLOTS     64
+#define LOCK_NAME  "lock"
+#define SLOTS      64
+#define STACK_SIZE (128 * 1024)
+
+/*
+ * A helper thread that blocks in flock(2) for the thread at the head of a
+ * queue.  It cannot be called off: when nobody wants the lock any more it stays
+ * blocked until it gets it, and gives it back; or until somebody else of the
+ * queue comes to wait, and takes the helper over.
+ */
+struct helper {
+    int slot;
+    int fd; /* its own until `done`, then the taker's */
+    uint64_t dev, ino;
+    bool wanted;
+    bool done;
+    int code; /* errno value of flock */
+};
 
 /* One queue per network in this process (networks that hash alike share one). */
 static struct {
     pthread_mutex_t mutex;
-    pthread_cond_t freed;
+    pthread_cond_t freed;   /* `busy` was cleared */
+    pthread_cond_t granted; /* the helper is done */
     bool busy;
+    struct helper *helper; /* blocked, wanted or not */
 } slots[SLOTS];
-
-/* What the helper thread works on; it borrows the descriptor. */
-struct waiter {
-    pthread_mutex_t mutex;
-    pthread_cond_t finished;
-    int fd;
-    int cancel_type; /* the helper's own, before */
-    bool done;
-    int code;
-};
 
 static pthread_once_t slots_once = PTHREAD_ONCE_INIT;
 
@@ -50,14 +58,16 @@ static void init_slots(void)
     for (size_t i = 0; i < SLOTS; i++) {
         (void)pthread_mutex_init(&slots[i].mutex, NULL);
         init_cond(&slots[i].freed);
+        init_cond(&slots[i].granted);
         slots[i].busy = false;
+        slots[i].helper = NULL;
     }
 }
 
 static void init_slots_once(void)
 {
     init_slots();
-    /* The threads that held a slot do not exist in a forked child. */
+    /* The threads that held a slot, and the helpers, do not exist in a forked child. */
     (void)pthread_atfork(NULL, NULL, init_slots);
 }
 
@@ -100,60 +110,103 @@ static void leave_slot(int slot)
 
 static void *block_in_flock(void *arg)
 {
-    struct waiter *waiter = arg;
-    int code;
+    struct helper *helper = arg;
+    int slot = helper->slot;
 
-    /*
-     * Only the system call may be cut short; the lock it may just have got goes with the fd.
-     * No local's address is taken here: sanitizers do not see the frame of a cancelled thread go.
-     */
-    (void)pthread_setcanceltype(PTHREAD_CANCEL_ASYNCHRONOUS, &waiter->cancel_type);
-    code = flock(waiter->fd, LOCK_EX) < 0 ? errno : 0;
-    (void)pthread_setcanceltype(PTHREAD_CANCEL_DEFERRED, &waiter->cancel_type);
-
-    (void)pthread_mutex_lock(&waiter->mutex);
-    waiter->code = code;
-    waiter->done = true;
-    (void)pthread_cond_signal(&waiter->finished);
-    (void)pthread_mutex_unlock(&waiter->mutex);
+    helper->code = flock(helper->fd, LOCK_EX) < 0 ? errno : 0;
+    (void)pthread_mutex_lock(&slots[slot].mutex);
+    helper->done = true;
+    if (helper->wanted) {
+        (void)pthread_cond_signal(&slots[slot].granted);
+    } else {
+        if (slots[slot].helper == helper)
+            slots[slot].helper = NULL;
+        (void)flock(helper->fd, LOCK_UN);
+        (void)close(helper->fd);
+        free(helper);
+    }
+    (void)pthread_mutex_unlock(&slots[slot].mutex);
     return NULL;
 }
 
-/* Start the helper with every signal blocked: they are the program's own threads' business. */
-static int start_helper(pthread_t *ret, struct waiter *waiter)
+/* Start a detached thread with every signal blocked: they are the program's own threads' business.
+ */
+static int start_thread(struct helper *helper)
 {
+    pthread_attr_t attr;
+    pthread_t thread;
     sigset_t all, kept;
     int code;
 
+    (void)pthread_attr_init(&attr);
+    (void)pthread_attr_setdetachstate(&attr, PTHREAD_CREATE_DETACHED);
+    (void)pthread_attr_setstacksize(&attr, STACK_SIZE);
     (void)sigfillset(&all);
     (void)pthread_sigmask(SIG_SETMASK, &all, &kept);
-    code = pthread_create(ret, NULL, block_in_flock, waiter);
+    code = pthread_create(&thread, &attr, block_in_flock, helper);
     (void)pthread_sigmask(SIG_SETMASK, &kept, NULL);
+    (void)pthread_attr_destroy(&attr);
     return -code;
 }
 
-/* 0 with the lock held, -ETIMEDOUT, or another error. */
-static int wait_for_flock(int fd, const struct timespec *deadline)
+/*
+ * Have a helper wait for the file behind *fd: the one that is still blocked on
+ * it, or a new one, which takes *fd over.  The slot's mutex is held.
+ */
+static int engage_helper(int slot, int *fd)
 {
-    struct waiter waiter = {.fd = fd};
-    pthread_t helper;
+    struct helper *helper = slots[slot].helper;
+    struct stat st;
+    int r;
+
+    if (fstat(*fd, &st) < 0)
+        return -errno;
+    if (helper && helper->dev == (uint64_t)st.st_dev && helper->ino == (uint64_t)st.st_ino) {
+        helper->wanted = true;
+        return 0;
+    }
+    helper = calloc(1, sizeof(*helper));
+    if (!helper)
+        return -ENOMEM;
+    *helper = (struct helper){.slot = slot,
+                              .fd = *fd,
+                              .dev = (uint64_t)st.st_dev,
+                              .ino = (uint64_t)st.st_ino,
+                              .wanted = true};
+    r = start_thread(helper);
+    if (r < 0) {
+        free(helper);
+        return r;
+    }
+    *fd = -1;
+    slots[slot].helper = helper; /* one for another file is on its own from here on */
+    return 0;
+}
+
+/* 0 with *fd locked, -ETIMEDOUT, or another error; *fd may be another one for the same file. */
+static int wait_for_flock(int slot, int *fd, const struct timespec *deadline)
+{
     int code = 0, r;
 
-    (void)pthread_mutex_init(&waiter.mutex, NULL);
-    init_cond(&waiter.finished);
-    r = start_helper(&helper, &waiter);
+    (void)pthread_mutex_lock(&slots[slot].mutex);
+    r = engage_helper(slot, fd);
     if (r == 0) {
-        (void)pthread_mutex_lock(&waiter.mutex);
-        while (!waiter.done && code != ETIMEDOUT)
-            code = pthread_cond_timedwait(&waiter.finished, &waiter.mutex, deadline);
-        (void)pthread_mutex_unlock(&waiter.mutex);
-        if (code == ETIMEDOUT)
-            (void)pthread_cancel(helper);
-        (void)pthread_join(helper, NULL);
-        r = waiter.done ? -waiter.code : -ETIMEDOUT;
+        struct helper *helper = slots[slot].helper;
+
+        while (!helper->done && code != ETIMEDOUT)
+            code = pthread_cond_timedwait(&slots[slot].granted, &slots[slot].mutex, deadline);
+        if (helper->done) {
+            slots[slot].helper = NULL;
+            cnif_closep(fd);
+            *fd = helper->fd;
+            r = -helper->code;
+            free(helper);
+        } else {
+            helper->wanted = false;
+            r = -ETIMEDOUT;
+        }
     }
-    (void)pthread_cond_destroy(&waiter.finished);
-    (void)pthread_mutex_destroy(&waiter.mutex);
+    (void)pthread_mutex_unlock(&slots[slot].mutex);
     return r;
 }
 
@@ -235,7 +288,7 @@ static int lock_file(struct cnif_lock *lock, int dir_fd, const struct timespec *
     if (fd < 0)
         return -errno;
     if (flock(fd, LOCK_EX | LOCK_NB) < 0) {
-        int r = errno == EWOULDBLOCK ? wait_for_flock(fd, deadline) : -errno;
+        int r = errno == EWOULDBLOCK ? wait_for_flock(lock->slot, &fd, deadline) : -errno;
 
         if (r < 0)
             return r;

@@ -4,8 +4,9 @@
  *
  * Free, it costs one flock.  Held by a thread of this process, the wait is on a
  * condition variable; held by another process, a helper thread blocks in
- * flock(2) and is cancelled at the deadline, so that the kernel's queue is kept
- * and nothing polls.  Threads of one process queue here first.
+ * flock(2), so that the kernel's queue is kept and nothing polls.  Threads of one
+ * process queue here first.  While a lock is never let go, one helper and its
+ * descriptor stay behind for all waits that ended without it.
  */
 #ifndef CNIF_IPAM_LOCK_H
 #define CNIF_IPAM_LOCK_H
