@@ -1,3 +1,4 @@
+#include "nft/pods.h"
 #include "nft/subnet.h"
 
 #include "base/cleanup.h"
@@ -180,123 +181,6 @@ int cnif_masq_add(struct cnif_nlsock *sock, const struct cnif_ip *ips, size_t co
     return r;
 }
 
-/* The sets of a network, by name. */
-struct sets {
-    char prefix[CNIF_OWNER_NAME_MAX + 8];
-    char (*names)[CNIF_NFT_NAME_MAX];
-    uint32_t *sizes;
-    size_t count;
-};
-
-static int keep_set(const char *name, uint32_t key_size, void *arg)
-{
-    struct sets *sets = arg;
-    char(*names)[CNIF_NFT_NAME_MAX];
-    uint32_t *sizes;
-    size_t i;
-
-    if (cnif_subnet_of_set(name, sets->prefix) < 0)
-        return 0;
-    for (i = 0; i < sets->count; i++) {
-        if (strcmp(sets->names[i], name) == 0)
-            return 0;
-    }
-    names = realloc(sets->names, (sets->count + 1) * sizeof(*names));
-    if (!names)
-        return -ENOMEM;
-    sets->names = names;
-    sizes = realloc(sets->sizes, (sets->count + 1) * sizeof(*sizes));
-    if (!sizes)
-        return -ENOMEM;
-    sets->sizes = sizes;
-    (void)snprintf(names[sets->count], CNIF_NFT_NAME_MAX, "%s", name);
-    sizes[sets->count++] = key_size;
-    return 0;
-}
-
-static void sets_done(struct sets *sets)
-{
-    free(sets->names);
-    free(sets->sizes);
-}
-
-static int find_sets(struct cnif_nlsock *sock, const char *network, struct sets *sets,
-                     struct cnif_err *reterr)
-{
-    cnif_subnet_prefix(network, sets->prefix, sizeof(sets->prefix));
-    return cnif_nft_each_set(sock, &cnif_masq_table, keep_set, sets, reterr);
-}
-
-/* Elements found in dumps. */
-struct list {
-    const char *owner; /* NULL: everybody's */
-    uint8_t family;
-    uint8_t prefix;
-    struct cnif_masq_entry *entries;
-    size_t count;
-    size_t room;
-};
-
-static int keep_entry(const struct cnif_nft_seen_element *element, void *arg)
-{
-    struct list *list = arg;
-    struct cnif_masq_entry *entry;
-
-    if (list->owner && strcmp(list->owner, element->comment) != 0)
-        return 0;
-    if (list->count == list->room) {
-        size_t room = list->room ? list->room * 2 : 16;
-        struct cnif_masq_entry *more = realloc(list->entries, room * sizeof(*more));
-
-        if (!more)
-            return -ENOMEM;
-        list->entries = more;
-        list->room = room;
-    }
-    entry = &list->entries[list->count++];
-    memset(entry, 0, sizeof(*entry));
-    entry->ip.family = list->family;
-    entry->ip.prefix = list->prefix;
-    memcpy(entry->ip.bytes, element->key, sizeof(entry->ip.bytes));
-    memcpy(entry->owner, element->comment, sizeof(entry->owner) - 1);
-    return 0;
-}
-
-static int list_sets(struct cnif_nlsock *sock, const struct sets *sets, struct list *list,
-                     struct cnif_err *reterr)
-{
-    size_t i;
-    int r = 0;
-
-    for (i = 0; i < sets->count && r == 0; i++) {
-        int prefix = cnif_subnet_of_set(sets->names[i], sets->prefix);
-
-        list->family = sets->sizes[i] == 4 ? AF_INET : AF_INET6;
-        list->prefix = (uint8_t)prefix;
-        r = cnif_nft_each_element(sock, &cnif_masq_table, sets->names[i], keep_entry, list, reterr);
-    }
-    return r;
-}
-
-int cnif_masq_list(struct cnif_nlsock *sock, const char *network,
-                   struct cnif_masq_entry **ret_entries, size_t *ret_count, struct cnif_err *reterr)
-{
-    struct sets sets = {0};
-    struct list list = {0};
-    int r = find_sets(sock, network, &sets, reterr);
-
-    if (r == 0)
-        r = list_sets(sock, &sets, &list, reterr);
-    sets_done(&sets);
-    if (r < 0) {
-        free(list.entries);
-        return r;
-    }
-    *ret_entries = list.entries;
-    *ret_count = list.count;
-    return 0;
-}
-
 /* Deletes as many elements at a time as a batch takes. */
 static int flush(struct cnif_nlsock *sock, struct work *work, struct cnif_err *reterr)
 {
@@ -314,8 +198,9 @@ static int delete_one(struct cnif_nlsock *sock, struct work *work, const struct 
 }
 
 /* The address in whichever subnet of the network it is. */
-static int delete_anywhere(struct cnif_nlsock *sock, struct work *work, const struct sets *sets,
-                           const struct cnif_ip *ip, struct cnif_err *reterr)
+static int delete_anywhere(struct cnif_nlsock *sock, struct work *work,
+                           const struct cnif_pod_sets *sets, const struct cnif_ip *ip,
+                           struct cnif_err *reterr)
 {
     size_t i;
     int r = 0;
@@ -330,7 +215,7 @@ static int delete_anywhere(struct cnif_nlsock *sock, struct work *work, const st
 static int delete_addresses(struct cnif_nlsock *sock, struct work *work, const struct cnif_ip *ips,
                             size_t count, const char *network, struct cnif_err *reterr)
 {
-    struct sets sets = {0};
+    struct cnif_pod_sets sets = {0};
     bool searched = false;
     size_t i;
     int r = 0;
@@ -345,26 +230,26 @@ static int delete_addresses(struct cnif_nlsock *sock, struct work *work, const s
             continue;
         }
         if (!searched)
-            r = find_sets(sock, network, &sets, reterr);
+            r = cnif_pods_find(sock, network, &sets, reterr);
         searched = true;
         if (r == 0)
             r = delete_anywhere(sock, work, &sets, &ips[i], reterr);
     }
-    sets_done(&sets);
+    cnif_pods_done(&sets);
     return r;
 }
 
 static int delete_owner(struct cnif_nlsock *sock, struct work *work, const char *network,
                         struct cnif_err *reterr)
 {
-    struct list list = {.owner = work->owner};
-    struct sets sets = {0};
+    struct cnif_pod_list list = {.owner = work->owner};
+    struct cnif_pod_sets sets = {0};
     size_t i;
-    int r = find_sets(sock, network, &sets, reterr);
+    int r = cnif_pods_find(sock, network, &sets, reterr);
 
     if (r == 0)
-        r = list_sets(sock, &sets, &list, reterr);
-    sets_done(&sets);
+        r = cnif_pods_list(sock, &sets, &list, reterr);
+    cnif_pods_done(&sets);
     if (r == 0 && list.count) {
         cnif_cleanup_free struct cnif_ip *ips = calloc(list.count, sizeof(*ips));
 
