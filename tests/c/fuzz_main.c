@@ -13,7 +13,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#define INPUTS    3000
+#define INPUTS    1000
 #define INPUT_MAX 2048
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);

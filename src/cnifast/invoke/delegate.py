@@ -31,8 +31,14 @@ def find_foreign(req: Request, plugin: str, ours: Container[str]) -> str | None:
 
     Raises:
         CNIError: CNI_PATH has no such program, and it is none of ours.
-        RunCold: there is one, but this process is not the place to execute it.
+        RunCold: there is one, but this process is not the place to execute it, or CNI_PATH means
+            something else here than for the caller.
     """
+    place = req.place
+    if not place.mount_same:
+        raise RunCold("CNI_PATH is to be searched in the caller's mount namespace")
+    if not place.delegates and not all(name.startswith("/") for name in req.path.split(":")):
+        raise RunCold("CNI_PATH is relative to the caller's directory")
     try:
         path = find_in_path(plugin, req.path)
     except CNIError:
@@ -41,7 +47,7 @@ def find_foreign(req: Request, plugin: str, ours: Container[str]) -> str | None:
         raise
     if plugin in ours and is_ours(path):
         return None
-    if not req.place.delegates:
+    if not place.delegates:
         raise RunCold(f"{path} has to be executed where the caller is")
     return path
 

@@ -92,12 +92,15 @@ def resolve(req: Request, ipam_type: str) -> IPAM:
 
     Raises:
         CNIError: there is no such plugin.
-        RunCold: it is a program, and this process is not the place to execute it.
+        RunCold: this process is not the place to execute it, or to look for it.
     """
     path = find_foreign(req, ipam_type, IN_PROCESS)
     if path is not None:
         return IPAM(None, path)
-    return IPAM(__import__(IN_PROCESS[ipam_type], fromlist=("add",)), "")
+    module = __import__(IN_PROCESS[ipam_type], fromlist=("add",))
+    if ipam_type == "host-local":
+        module.require_place(req)
+    return IPAM(module, "")
 
 
 def ipam_add(req: Request, ipam_type: str) -> Result:

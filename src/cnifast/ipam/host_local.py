@@ -31,6 +31,7 @@ from cnifast.protocol.schema import (
     Struct,
     array,
     field,
+    lookup,
     optional,
     record,
     wrong_kind,
@@ -202,6 +203,19 @@ def status(req: Request) -> None:
         raise CNIError(PLUGIN_NOT_AVAILABLE, f"{path} cannot be written")
 
 
+def require_place(req: Request) -> None:
+    """Refuse a request that has to be served where the caller is, whatever else is wrong with it.
+
+    For plugins that must know before they begin; the functions above ask on their own.
+
+    Raises:
+        RunCold: the configuration's paths mean something else here than for the caller.
+    """
+    ipam = lookup(req.conf, "ipam")
+    if type(ipam) is dict:
+        _check_place(req, lookup(ipam, "datadir"), lookup(ipam, "resolvconf"))
+
+
 def valid_attachments(req: Request) -> tuple[Attachment, ...]:
     """Return the attachments that GC is to spare; none at all is an answer, too.
 
@@ -233,7 +247,7 @@ def _load(req: Request) -> tuple[_Network, list[tuple[int, int]]]:
         if len(_networks) >= _CACHE_MAX:
             _networks.clear()
         _networks[key] = network
-    _check_place(req, network)
+    _check_place(req, network.data_dir, network.resolv_conf)
     if not (req.args or args.cni.ips or runtime.ips):
         return network, []
     return network, _requested(req, args, runtime)
@@ -256,14 +270,14 @@ def _complete(ipam: Any, ip_ranges: Any, cni_version: str, *, many: bool) -> _Ne
     return _Network(conf, plan)
 
 
-def _check_place(req: Request, network: _Network) -> None:
+def _check_place(req: Request, *paths: Any) -> None:
     """Refuse to act where the configuration's paths lead elsewhere than for the caller."""
     place = req.place
     if not place.mount_same:
         raise RunCold("host-local keeps its addresses in the caller's mount namespace")
     if not place.delegates:
-        for path in (network.data_dir, network.resolv_conf):
-            if path and not path.startswith("/"):
+        for path in paths:
+            if type(path) is str and path and not path.startswith("/"):
                 raise RunCold("host-local is configured with a path relative to the caller's")
 
 

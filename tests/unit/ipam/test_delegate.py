@@ -84,6 +84,22 @@ def test_program_elsewhere(program: Path) -> None:
     assert not (program / "other.log").exists()
 
 
+def test_paths_of_the_caller(tmp_path: Path) -> None:
+    """Where CNI_PATH or the store cannot be seen as the caller sees them, nobody is resolved."""
+    ipam = {"type": "host-local", "subnet": "10.1.0.0/24"}
+    with pytest.raises(RunCold, match="mount namespace"):
+        resolve(request(tmp_path, ipam, mount_same=False), "host-local")
+    req = request(tmp_path, {**ipam, "DATADIR": "relative"}, delegates=False)
+    with pytest.raises(RunCold, match="relative"):
+        resolve(req, "host-local")
+    req.place.delegates = True
+    assert resolve(req, "host-local").in_process
+    req = request(tmp_path, ipam, delegates=False)
+    req.path = "relative:/opt/cni/bin"
+    with pytest.raises(RunCold, match="CNI_PATH"):
+        resolve(req, "host-local")
+
+
 def test_nobody(tmp_path: Path) -> None:
     """A type that nobody answers for is an error that names it."""
     with pytest.raises(CNIError, match='"dhcp"'):
