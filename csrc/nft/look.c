@@ -12,13 +12,13 @@
 /* Room for one request: names and a key. */
 #define REQUEST_MAX ((size_t)1024)
 
+/* With looks, message 0 asks for the generation, and each look for its set and its element. */
 struct probe {
     uint32_t genid;
     uint64_t found;
     struct cnif_nft_look *looks; /* may be NULL */
 };
 
-/* With looks, message 0 is the generation, then each look has its set and its element. */
 static int keep_comment(const struct cnif_nft_seen_element *element, void *arg)
 {
     struct cnif_nft_look *look = arg;

@@ -122,12 +122,6 @@ void cnif_nft_set_get(struct cnif_nlbuf *buf, const struct cnif_nft_table *table
     set_request(buf, NFT_MSG_GETSET, 0, table, set, "look up nftables set");
 }
 
-void cnif_nft_set_delete(struct cnif_nlbuf *buf, const struct cnif_nft_table *table,
-                         const char *set)
-{
-    set_request(buf, NFT_MSG_DELSET, 0, table, set, "delete nftables set");
-}
-
 void cnif_nft_set_dump(struct cnif_nlbuf *buf, const struct cnif_nft_table *table)
 {
     set_request(buf, NFT_MSG_GETSET, NLM_F_DUMP, table, NULL, "list nftables sets");

@@ -64,8 +64,6 @@ void cnif_nft_chain_delete(struct cnif_nlbuf *buf, const struct cnif_nft_table *
 void cnif_nft_set_add(struct cnif_nlbuf *buf, const struct cnif_nft_table *table,
                       const struct cnif_nft_set *set);
 void cnif_nft_set_get(struct cnif_nlbuf *buf, const struct cnif_nft_table *table, const char *set);
-void cnif_nft_set_delete(struct cnif_nlbuf *buf, const struct cnif_nft_table *table,
-                         const char *set);
 /* Dump all sets of the table. */
 void cnif_nft_set_dump(struct cnif_nlbuf *buf, const struct cnif_nft_table *table);
 

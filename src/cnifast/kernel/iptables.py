@@ -39,6 +39,7 @@ _CHAIN_MAX = 32
 _DIRECTORIES = "/usr/sbin:/sbin:/usr/bin:/bin:/usr/local/sbin"
 _COMMANDS = {4: "iptables", 6: "ip6tables"}
 _MULTICAST = {4: "224.0.0.0/4", 6: "ff00::/8"}
+_PLAIN = "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789_.-/:!"  # needs no quotes
 _ENOENT = 2
 _EIO = 5
 
@@ -201,7 +202,7 @@ def _families_with(nft: NftSocket, chain: str) -> set[int]:
 
 def _quote(word: str) -> str:
     """Return a word as iptables-restore reads it."""
-    if word.strip("abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789_.-/:![]") == "":
+    if word and not word.strip(_PLAIN):
         return word
     escaped = word.replace("\\", "\\\\").replace('"', '\\"')
     return f'"{escaped}"'
