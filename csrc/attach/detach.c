@@ -48,8 +48,8 @@ static int delete_and_watch(int netns_fd, struct cnif_nlsock *watch, struct cnif
         return cnif_err_errno(reterr, -r, "delete link %s", link->name);
     r = cnif_watch_until(watch, cnif_errand_fd(errand), cnif_deadline(DETACH_TIMEOUT_MS), gone,
                          link, reterr);
-    if (r == CNIF_WATCH_STOPPED || r == -ENOBUFS) {
-        /* It returned before it was seen, or announcements were lost in a flood. */
+    if (r == CNIF_WATCH_STOPPED || r == CNIF_WATCH_LOST) {
+        /* It returned before it was seen, or may not have been seen. */
         r = cnif_errand_outcome(errand);
         if (r == -ENODEV) /* somebody else was faster */
             r = 0;
@@ -62,25 +62,53 @@ static int delete_and_watch(int netns_fd, struct cnif_nlsock *watch, struct cnif
     return r < 0 ? r : 0;
 }
 
+/* By way of the watch, unless announcements have filled that before it could be asked. */
+static int get_link(int netns_fd, struct cnif_nlsock *watch, const char *name,
+                    struct cnif_link *ret, struct cnif_err *reterr)
+{
+    int r = cnif_link_get(watch, name, 0, ret, reterr);
+    struct cnif_nlsock *sock;
+
+    if (r != -ENOBUFS)
+        return r;
+    r = cnif_nlsock_open(NETLINK_ROUTE, netns_fd, &sock, reterr);
+    if (r < 0)
+        return r;
+    r = cnif_link_get(sock, name, 0, ret, reterr);
+    cnif_nlsock_close(sock);
+    return r;
+}
+
+static int detach(int netns_fd, struct cnif_nlsock *watch, const char *name, const char *alias,
+                  enum cnif_linger linger, bool *ret_found, struct cnif_err *reterr)
+{
+    struct cnif_link link;
+    int r = get_link(netns_fd, watch, name, &link, reterr);
+
+    /* One without an alias is what a process left that died right after making it. */
+    if (r == -ENODEV || (r == 0 && alias && link.alias[0] && strcmp(alias, link.alias) != 0)) {
+        *ret_found = false;
+        return 0;
+    }
+    if (r == 0)
+        r = delete_and_watch(netns_fd, watch, &link, linger, reterr);
+    if (r == 0)
+        *ret_found = true;
+    return r;
+}
+
 int cnif_detach(int netns_fd, const char *name, const char *alias, enum cnif_linger linger,
                 bool *ret_found, struct cnif_err *reterr)
 {
     struct cnif_nlsock *watch;
-    struct cnif_link link;
-    bool found;
+    struct cnif_err err;
     int r = cnif_watch_open(netns_fd, RTNLGRP_LINK, &watch, reterr);
 
     if (r < 0)
         return r;
-    r = cnif_link_get(watch, name, 0, &link, reterr);
-    /* One without an alias is what a process left that died right after making it. */
-    found = r == 0 && (!alias || !link.alias[0] || strcmp(alias, link.alias) == 0);
-    if (r == -ENODEV)
-        r = 0;
-    if (found)
-        r = delete_and_watch(netns_fd, watch, &link, linger, reterr);
+    r = detach(netns_fd, watch, name, alias, linger, ret_found, &err);
     cnif_nlsock_close(watch);
-    if (r == 0)
-        *ret_found = found;
+    if (r < 0 && reterr)
+        *reterr = err;
     return r;
 }

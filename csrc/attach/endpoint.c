@@ -131,7 +131,7 @@ static int wait_dad(struct cnif_nlsock *sock, struct cnif_nlsock *watch,
 
     while ((r = dad_over(sock, endpoint, index, reterr)) == 0) {
         r = cnif_watch_until(watch, -1, deadline, dad_news, &index, reterr);
-        if (r < 0 && r != -ENOBUFS)
+        if (r < 0)
             return r;
         if (r == 0)
             return cnif_err_errno(reterr, ETIMEDOUT, "duplicate address detection on %s",

@@ -5,6 +5,7 @@
 
 #include <fcntl.h>
 #include <pthread.h>
+#include <signal.h>
 #include <stdatomic.h>
 #include <sys/eventfd.h>
 #include <time.h>
@@ -54,14 +55,17 @@ int cnif_errand_outcome(struct cnif_errand *errand)
 {
     uint64_t value;
     int32_t code;
+    ssize_t n;
 
-    if (errand->child)
-        return read(errand->fd, &code, sizeof(code)) == sizeof(code) ? -code : -EIO;
-    while (read(errand->fd, &value, sizeof(value)) < 0) {
-        if (errno != EINTR)
-            return -errno;
-    }
-    return -errand->code;
+    do
+        n = errand->child ? read(errand->fd, &code, sizeof(code))
+                          : read(errand->fd, &value, sizeof(value));
+    while (n < 0 && errno == EINTR);
+    if (n < 0)
+        return -errno;
+    if (!errand->child)
+        return -errand->code;
+    return n == sizeof(code) ? -code : -EIO; /* it was killed */
 }
 
 static void run(struct cnif_errand *errand)
@@ -186,6 +190,7 @@ static int send_child(struct cnif_errand *errand)
             int32_t code;
 
             (void)close_range(2, ~0U, 0);
+            (void)signal(SIGPIPE, SIG_IGN); /* nobody may be listening any more */
             errand->sock->fd = 0;
             code = -cnif_link_delete(errand->sock, errand->index, NULL);
             (void)!write(1, &code, sizeof(code));

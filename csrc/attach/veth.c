@@ -142,14 +142,14 @@ static int wait_up(struct cnif_nlsock *host, const struct cnif_veth_host *veth, 
 
     if (r < 0)
         return r;
-    r = ask_ends(host, veth, ends->port.index, ends, reterr);
-    if (r == 0 && ends->port.operstate != IF_OPER_UP) {
+    while ((r = ask_ends(host, veth, ends->port.index, ends, reterr)) == 0 &&
+           ends->port.operstate != IF_OPER_UP) {
         r = cnif_watch_until(watch, -1, deadline, is_up, ends, reterr);
         if (r == 0)
             r = cnif_err_set(reterr, ETIMEDOUT, "bridge port %s is not up after %d ms", veth->name,
                              UP_TIMEOUT_MS);
-        else if (r > 0)
-            r = ask_ends(host, veth, ends->port.index, ends, reterr);
+        if (r < 0)
+            break;
     }
     cnif_nlsock_close(watch);
     return r;

@@ -44,10 +44,18 @@ static int drain(struct cnif_nlsock *watch, int (*seen)(const struct nlmsghdr *,
 {
     for (;;) {
         const struct nlmsghdr *nlh;
-        int n = cnif_nlsock_recv(watch, MSG_DONTWAIT, "announcements", reterr);
+        struct cnif_err err;
+        int n = cnif_nlsock_recv(watch, MSG_DONTWAIT, "announcements", &err);
 
-        if (n < 0)
-            return n == -EAGAIN ? 0 : n;
+        if (n == -EAGAIN)
+            return 0;
+        if (n == -ENOBUFS)
+            return CNIF_WATCH_LOST;
+        if (n < 0) {
+            if (reterr)
+                *reterr = err;
+            return n;
+        }
         for (nlh = cnif_nlmsg_first(watch->rx, (size_t)n); nlh;
              nlh = cnif_nlmsg_next(nlh, watch->rx + n)) {
             int r = seen(nlh, arg);

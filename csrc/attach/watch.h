@@ -19,11 +19,12 @@ int64_t cnif_deadline(int timeout);
 
 /*
  * Feed announcements to `seen` until it returns 1 (or a negative errno), or
- * until `stop_fd` (-1: none) becomes readable.  0: the deadline has passed.
- * -ENOBUFS: announcements were lost.
+ * until `stop_fd` (-1: none) becomes readable, or until announcements were lost
+ * in a flood, so that the caller has to look for itself.  0: the deadline has passed.
  */
 #define CNIF_WATCH_SEEN    1
 #define CNIF_WATCH_STOPPED 2
+#define CNIF_WATCH_LOST    3
 int cnif_watch_until(struct cnif_nlsock *watch, int stop_fd, int64_t deadline,
                      int (*seen)(const struct nlmsghdr *nlh, void *arg), void *arg,
                      struct cnif_err *reterr);

@@ -52,7 +52,8 @@ static inline void remove_all(const char *path)
 
         if (strcmp(entry->d_name, ".") == 0 || strcmp(entry->d_name, "..") == 0)
             continue;
-        (void)snprintf(inner, sizeof(inner), "%s/%s", path, entry->d_name);
+        if (snprintf(inner, sizeof(inner), "%s/%s", path, entry->d_name) >= (int)sizeof(inner))
+            abort();
         if (unlink(inner) < 0 && (errno == EISDIR || errno == EPERM))
             remove_all(inner);
     }

@@ -50,7 +50,7 @@ static int attach(const struct cnif_macvlan_host *host, const struct cnif_endpoi
     return r;
 }
 
-/* Attach what must fail with this code and message, and leave the node and the output as is. */
+/* Attach what must fail with this code and beginning of a message, and change nothing. */
 static bool refused(const struct cnif_macvlan_host *host, const struct cnif_endpoint *endpoint,
                     int code, const char *message)
 {
@@ -61,7 +61,7 @@ static bool refused(const struct cnif_macvlan_host *host, const struct cnif_endp
     kernel_node_state(&node, before);
     r = attach(host, endpoint, &attached);
     kernel_node_state(&node, after);
-    if (r != -code || err.code != code || strcmp(err.msg, message) != 0)
+    if (r != -code || err.code != code || strncmp(err.msg, message, strlen(message)) != 0)
         (void)fprintf(stderr, "returned %d, error %d: %s\n", r, err.code, err.msg);
     else if (strcmp(before, after) != 0)
         (void)fprintf(stderr, "before:\n%safter:\n%s", before, after);
