@@ -212,6 +212,9 @@ int cnif_addr_add(struct cnif_nlsock *sock, int32_t index, const struct cnif_ip 
                   struct cnif_err *reterr);
 int cnif_addr_delete(struct cnif_nlsock *sock, int32_t index, const struct cnif_ip *ip,
                      struct cnif_err *reterr);
+/* Whether the link has the very address; asked without the RTNL lock where the kernel can. */
+int cnif_addr_find(struct cnif_nlsock *sock, int32_t index, const struct cnif_ip *ip,
+                   bool *ret_found, struct cnif_err *reterr);
 /* Add a route; `exclusive`: -EEXIST if there is one to that destination. */
 int cnif_route_add(struct cnif_nlsock *sock, const struct cnif_route *route, bool exclusive,
                    struct cnif_err *reterr);

@@ -156,6 +156,23 @@ int cnif_addr_dump(struct cnif_nlsock *sock, int32_t index, uint8_t family,
     return r;
 }
 
+int cnif_addr_find(struct cnif_nlsock *sock, int32_t index, const struct cnif_ip *ip,
+                   bool *ret_found, struct cnif_err *reterr)
+{
+    cnif_cleanup_free struct cnif_address *addresses = NULL;
+    size_t count, i;
+    int r = cnif_addr_dump(sock, index, ip->family, &addresses, &count, reterr);
+
+    if (r < 0)
+        return r;
+    for (i = 0; i < count; i++) {
+        if (memcmp(&addresses[i].ip, ip, sizeof(*ip)) == 0)
+            break;
+    }
+    *ret_found = i < count;
+    return 0;
+}
+
 int cnif_route_dump(struct cnif_nlsock *sock, int32_t oif, uint8_t family, uint32_t table,
                     struct cnif_route **ret_routes, size_t *ret_count, struct cnif_err *reterr)
 {

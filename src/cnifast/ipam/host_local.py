@@ -234,6 +234,15 @@ def valid_attachments(req: Request) -> tuple[Attachment, ...]:
 
 def _load(req: Request) -> tuple[_Network, list[tuple[int, int]]]:
     """Return the network of a request and the addresses it asks for."""
+    network, args, runtime = req.derive("host-local", _decode)
+    _check_place(req, network.data_dir, network.resolv_conf)
+    if not (req.args or args.cni.ips or runtime.ips):
+        return network, []
+    return network, _requested(req, args, runtime)
+
+
+def _decode(req: Request) -> tuple[_Network, _Args, _RuntimeConf]:
+    """Return what the configuration says."""
     conf = _NetConf.decode(req.conf)
     if conf.ipam is None:
         raise CNIError(INTERNAL, "IPAM config missing 'ipam' key")
@@ -247,10 +256,7 @@ def _load(req: Request) -> tuple[_Network, list[tuple[int, int]]]:
         if len(_networks) >= _CACHE_MAX:
             _networks.clear()
         _networks[key] = network
-    _check_place(req, network.data_dir, network.resolv_conf)
-    if not (req.args or args.cni.ips or runtime.ips):
-        return network, []
-    return network, _requested(req, args, runtime)
+    return network, args, runtime
 
 
 def _complete(ipam: Any, ip_ranges: Any, cni_version: str, *, many: bool) -> _Network:

@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
     from typing import Any
 
+    from cnifast._native._dump import Link
     from cnifast.kernel.handle import Handle
     from cnifast.protocol.result import Route
 
@@ -70,13 +71,22 @@ class Endpoint:
 
 
 class Attached:
-    """What an attachment came to: the container's link, and for a veth the bridge as it is now."""
+    """What an attachment came to: the container's link."""
 
-    __slots__ = ("bridge", "host_index", "index", "mac")
+    __slots__ = ("index", "mac")
 
-    def __init__(self, index: int, mac: str, host_index: int, bridge: LinkView | None) -> None:
+    def __init__(self, index: int, mac: str) -> None:
         self.index = index
         self.mac = mac
+
+
+class AttachedVeth(Attached):
+    """The container's link, the host's end, and the bridge as it is now."""
+
+    __slots__ = ("bridge", "host_index")
+
+    def __init__(self, index: int, mac: str, host_index: int, bridge: Link) -> None:
+        super().__init__(index, mac)
         self.host_index = host_index
         self.bridge = bridge
 
@@ -96,7 +106,7 @@ def attach_veth(
     vlan: int = 0,
     trunk: Sequence[tuple[int, int]] = (),
     keep_default_vlan: bool = False,
-) -> Attached:
+) -> AttachedVeth:
     """Join a container to a bridge by a veth pair and wait until its port forwards.
 
     ``name``, ``alias`` and ``mac`` are the host end's, ``bridge`` an index; ``trunk`` lists
@@ -121,8 +131,8 @@ def attach_veth(
     attached = ffi.new("struct cnif_attached *")
     rc = lib.cnif_attach_veth(host.raw, veth, endpoint.struct, _linger(exits), attached, err)
     check(rc, err)
-    now = LinkView(ffi.new("struct cnif_link *", attached.bridge))
-    return Attached(attached.index, _mac(attached), attached.host_index, now)
+    now: Any = LinkView(ffi.new("struct cnif_link *", attached.bridge))
+    return AttachedVeth(attached.index, _mac(attached), attached.host_index, now)
 
 
 def attach_macvlan(
@@ -150,7 +160,7 @@ def attach_macvlan(
     attached = ffi.new("struct cnif_attached *")
     rc = lib.cnif_attach_macvlan(host.raw, macvlan, endpoint.struct, _linger(exits), attached, err)
     check(rc, err)
-    return Attached(attached.index, _mac(attached), 0, None)
+    return Attached(attached.index, _mac(attached))
 
 
 def detach(name: str, *, netns: int = -1, alias: str = "", exits: bool = False) -> bool:

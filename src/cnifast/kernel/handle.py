@@ -232,6 +232,19 @@ class Handle:
         finally:
             lib.cnif_free(array[0])
 
+    def has_address(self, index: int, address: str) -> bool:
+        """Tell whether a link has an address such as "10.1.0.1/16", prefix length included.
+
+        Raises:
+            ValueError: the text is not an address with a prefix length.
+            KernelError: the dump was interrupted by changes again and again.
+        """
+        err = new_error()
+        ip = fill_ip(ffi.new("struct cnif_ip *"), *parse_prefix(address))
+        found = ffi.new("bool *")
+        check(lib.cnif_addr_find(self._sock, index, ip, found, err), err)
+        return bool(found[0])
+
     def add_address(self, index: int, address: str, *, nodad: bool = False) -> None:
         """Add an address such as "10.1.0.5/16"; ``nodad`` skips duplicate address detection.
 

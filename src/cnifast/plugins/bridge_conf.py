@@ -45,7 +45,6 @@ class BridgeConf(InterfaceConf):
     port_isolation = field("portIsolation", BOOL, False)
     args = field("args", record(Args), Args())
 
-    mac = ""  # the one that counts of those given
     trunk: tuple[tuple[int, int], ...] = ()  # ranges (first, last)
 
     @property
@@ -65,10 +64,19 @@ def decode_conf(req: Request) -> BridgeConf:
     Raises:
         CNIError: a key has a value of the wrong kind, or CNI_ARGS is malformed.
     """
-    conf = decode(BridgeConf, req)
+    wanted_mac(req)
+    return req.derive("bridge", _decode)
+
+
+def wanted_mac(req: Request) -> str:
+    """Return the MAC asked for in one of three ways, empty for none.
+
+    Raises:
+        CNIError: it is not one, or CNI_ARGS is malformed.
+    """
     given = env_args(req).get("MAC", "") if req.args else ""
-    conf.mac = conf.runtime_config.mac or conf.args.cni.mac or given
-    return conf
+    conf = req.derive("bridge", _decode)
+    return conf.runtime_config.mac or conf.args.cni.mac or given
 
 
 def load(req: Request) -> BridgeConf:
@@ -77,7 +85,24 @@ def load(req: Request) -> BridgeConf:
     Raises:
         CNIError: the configuration is not usable.
     """
-    conf = decode_conf(req)
+    conf = req.derive("valid bridge", _validated)
+    mac = wanted_mac(req)
+    if mac:
+        try:
+            mac_bytes(mac)
+        except ValueError as e:
+            raise CNIError(INTERNAL, str(e)) from None
+    return conf
+
+
+def _decode(req: Request) -> BridgeConf:
+    """Decode the configuration."""
+    return decode(BridgeConf, req)
+
+
+def _validated(req: Request) -> BridgeConf:
+    """Decode the configuration and refuse what makes no sense."""
+    conf = _decode(req)
     if not 0 <= conf.vlan <= VLAN_MAX:
         raise CNIError(INTERNAL, f"invalid VLAN ID {conf.vlan} (must be between 0 and {VLAN_MAX})")
     conf.trunk = _trunk(conf.vlan_trunk or ())
@@ -89,11 +114,6 @@ def load(req: Request) -> BridgeConf:
         raise CNIError(INTERNAL, f"invalid MTU {conf.mtu} (must be between 0 and {MTU_MAX})")
     if not _is_bridge_name(conf.bridge):
         raise CNIError(INTERNAL, f'invalid bridge name "{conf.bridge}"')
-    if conf.mac:
-        try:
-            mac_bytes(conf.mac)
-        except ValueError as e:
-            raise CNIError(INTERNAL, str(e)) from None
     return conf
 
 

@@ -10,7 +10,7 @@ from cnifast.kernel.handle import IFF_PROMISC, IFF_UP
 from cnifast.kernel.netns import write_sysctls
 from cnifast.plugins.base import random_mac
 from cnifast.protocol import ip as _ip
-from cnifast.protocol.errors import INTERNAL, CNIError
+from cnifast.protocol.errors import INTERNAL, TRY_AGAIN_LATER, CNIError
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -36,29 +36,70 @@ def require_bridge(host: Handle, name: str) -> Link:
     return link
 
 
+class StaleBridgeError(CNIError):
+    """What a thread remembered of a bridge is not true any more; nothing of it is kept."""
+
+    def __init__(self, name: str) -> None:
+        super().__init__(TRY_AGAIN_LATER, f"bridge {name} is being changed by somebody else")
+
+
 def ensure_bridge(
     session: Session, name: str, *, mtu: int, promisc: bool, vlan_filtering: bool
-) -> Link:
-    """Return the bridge, which exists and is up from then on.
+) -> int:
+    """Return the index of the bridge, which exists and is up from then on.
+
+    The service's threads remember the bridges they have seen and do not ask again; whoever
+    uses the index calls ``confirm`` with what the kernel said of it since.
 
     Raises:
         CNIError: the name belongs to a link of another kind.
         KernelError: it cannot be made.
     """
+    index = _remembered(session).get((name, promisc))
+    if index is not None:
+        return index
     host = session.host
     try:
         link = require_bridge(host, name)
     except FileNotFoundError:
         link = _create(session, name, mtu, vlan_filtering)
-    settled = _settled(session)
-    if settled.get(name) != link.index:
-        # The routes of this interface are ours: no router advertisement may add any.
-        write_sysctls([(f"net/ipv6/conf/{name}/accept_ra", "0", True)], session.host_netns)
-        settled[name] = link.index
+    # The routes of this interface are ours: no router advertisement may add any.
+    write_sysctls([(f"net/ipv6/conf/{name}/accept_ra", "0", True)], session.host_netns)
     missing = (IFF_UP | (IFF_PROMISC if promisc else 0)) & ~link.flags
     if missing:
         host.set_link(link.index, up=True, promisc=True if missing & IFF_PROMISC else None)
-    return link
+    return link.index
+
+
+def confirm(session: Session, name: str, link: Link, *, promisc: bool) -> None:
+    """Compare the bridge as the kernel has it now with what ``ensure_bridge`` left; remember it.
+
+    Raises:
+        StaleBridgeError: it is another one, or was changed by somebody.
+    """
+    known = _remembered(session)
+    wanted = IFF_UP | (IFF_PROMISC if promisc else 0)
+    if link.name != name or link.kind != "bridge" or wanted & ~link.flags:
+        known.clear()
+        raise StaleBridgeError(name)
+    known[name, promisc] = link.index
+
+
+def suspect(session: Session) -> bool:
+    """Forget all bridges; True if there were any, so that trying again may help."""
+    known = _remembered(session)
+    found = bool(known)
+    known.clear()
+    return found
+
+
+def _remembered(session: Session) -> dict[tuple[str, bool], int]:
+    """Return the indexes of bridges by name and promiscuity that this thread has confirmed."""
+    warm: Any = session.req.place.warm
+    if warm is None or session.host_netns >= 0:
+        return {}
+    known: dict[tuple[str, bool], int] = warm.kept.setdefault("bridges", {})
+    return known
 
 
 def _create(session: Session, name: str, mtu: int, vlan_filtering: bool) -> Link:
@@ -81,15 +122,6 @@ def _remove_unused(host: Handle, name: str) -> None:
         host.delete_link(link.index)
 
 
-def _settled(session: Session) -> dict[str, int]:
-    """Return the indexes of the bridges whose settings this thread has written, by name."""
-    warm: Any = session.req.place.warm
-    if warm is None or session.host_netns >= 0:
-        return {}
-    known: dict[str, int] = warm.kept.setdefault("bridges", {})
-    return known
-
-
 def ensure_gateway(
     session: Session, index: int, name: str, gateway: str, *, force: bool, dad: bool
 ) -> None:
@@ -104,6 +136,8 @@ def ensure_gateway(
         KernelError: the address cannot be added.
     """
     host = session.host
+    if host.has_address(index, gateway):
+        return
     try:
         host.add_address(index, gateway, nodad=not dad)
     except FileExistsError:

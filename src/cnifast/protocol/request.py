@@ -11,10 +11,12 @@ from cnifast.protocol.result import parse_prev_result
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Mapping
-    from typing import Any
+    from collections.abc import Callable, Mapping
+    from typing import Any, TypeVar
 
     from cnifast.protocol.result import Result
+
+    T = TypeVar("T")
 
 IFNAME_MAX = 15  # bytes, as the kernel has it
 
@@ -61,7 +63,9 @@ class Request:
     """A validated call.
 
     ``conf`` is the decoded configuration, ``stdin`` its bytes as they came; ``env`` is the
-    whole environment given, for programs executed on the caller's behalf.
+    whole environment given, for programs executed on the caller's behalf.  ``conf`` is shared
+    with later calls that send the same bytes, and so is what ``derive`` returns: nobody changes
+    them.
     """
 
     __slots__ = (
@@ -70,6 +74,7 @@ class Request:
         "command",
         "conf",
         "container_id",
+        "derived",
         "env",
         "ifname",
         "name",
@@ -91,6 +96,7 @@ class Request:
         name: str,
         cni_version: str,
         place: Place | None = None,
+        derived: dict[str, Any] | None = None,
     ) -> None:
         given = env.get
         self.plugin = plugin
@@ -107,6 +113,14 @@ class Request:
         self.name = name
         self.cni_version = cni_version
         self.place = place or Place()
+        self.derived = {} if derived is None else derived
+
+    def derive(self, key: str, make: Callable[[Request], T]) -> T:
+        """Return what ``make`` makes of the configuration alone; made once for each ``key``."""
+        value: T | None = self.derived.get(key)
+        if value is None:
+            value = self.derived[key] = make(self)
+        return value
 
     def prev_result(self) -> Result | None:
         """Return the result of the plugin before this one in the chain, None without one.

@@ -101,8 +101,16 @@ def dispatch(
     conf: dict[str, Any] | None = None
     try:
         _check_environment(command, env)
-        conf = _decode_configuration(stdin)
-        req = _request(plugin, command, env, stdin, conf, place)
+        key = (plugin, command, stdin)
+        known = _known.get(key)
+        if known is None:
+            conf = _decode_configuration(stdin)
+            known = _examine(plugin, command, conf)
+            _remember(key, known)
+        conf = known.conf
+        req = Request(
+            plugin, command, env, stdin, conf, known.name, known.version, place, known.derived
+        )
         return _call(req, load, is_own_netns)
     except RunCold:
         raise
@@ -166,15 +174,34 @@ def _text(conf: dict[str, Any], folded: str, key: str, step: str) -> str:
     return value
 
 
-def _request(
-    plugin: str,
-    command: str,
-    env: Mapping[str, str],
-    stdin: bytes,
-    conf: dict[str, Any],
-    place: Place | None,
-) -> Request:
-    """Return the request when name, command, version and plugin types of a call are in order."""
+class _Known:
+    """A configuration that was found to be in order, and what plugins derived from it."""
+
+    __slots__ = ("conf", "derived", "name", "version")
+
+    def __init__(self, conf: dict[str, Any], name: str, version: str) -> None:
+        self.conf = conf
+        self.name = name
+        self.version = version
+        self.derived: dict[str, Any] = {}
+
+
+# A runtime sends the same configuration again and again.
+_known: dict[tuple[str, str, bytes], _Known] = {}
+_KNOWN_MAX = 128
+_KNOWN_SIZE_MAX = 1 << 14  # bytes
+
+
+def _remember(key: tuple[str, str, bytes], known: _Known) -> None:
+    """Keep a configuration for the next call, within bounds."""
+    if len(key[2]) <= _KNOWN_SIZE_MAX:
+        if len(_known) >= _KNOWN_MAX:
+            _known.clear()
+        _known[key] = known
+
+
+def _examine(plugin: str, command: str, conf: dict[str, Any]) -> _Known:
+    """Return a configuration whose name, version and plugin types are in order for a command."""
     name = _text(conf, "name", "name", "error unmarshall network config")
     validate_network_name(name)
     if command not in _CALLS:
@@ -183,7 +210,7 @@ def _request(
     version = version or versions.OLDEST
     _check_version(command, version, versions.supported_by(plugin))
     _check_types(conf)
-    return Request(plugin, command, env, stdin, conf, name, version, place)
+    return _Known(conf, name, version)
 
 
 def _check_version(command: str, version: str, supported: tuple[str, ...]) -> None:

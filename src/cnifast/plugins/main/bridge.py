@@ -22,7 +22,7 @@ from cnifast.plugins.base import (
     valid_attachments,
 )
 from cnifast.plugins.bridge_check import check
-from cnifast.plugins.bridge_conf import BridgeConf, decode_conf, load
+from cnifast.plugins.bridge_conf import BridgeConf, decode_conf, load, wanted_mac
 from cnifast.protocol import ip as _ip
 from cnifast.protocol.result import Interface, Result, Route
 
@@ -33,7 +33,7 @@ if TYPE_CHECKING:
 
     from cnifast.ipam.delegate import IPAM
     from cnifast.kernel import Link
-    from cnifast.kernel.attach import Attached
+    from cnifast.kernel.attach import AttachedVeth
     from cnifast.protocol.request import Request
 
 __all__ = ["add", "check", "delete", "gc", "status"]
@@ -53,9 +53,17 @@ def add(req: Request) -> Result:
     if conf.ip_masq:
         _masquerade().check_backend(conf.ip_masq_backend)
     ipam = resolve(req, conf.ipam_type) if conf.ipam_type else None
+    try:
+        return _add(req, conf, ipam)
+    except bridges.StaleBridgeError:
+        return _add(req, conf, ipam)
+
+
+def _add(req: Request, conf: BridgeConf, ipam: IPAM | None) -> Result:
+    """Attach the container, or find that the bridge is not the one it was."""
     with Session(req) as session:
         netns = session.netns
-        bridge = bridges.ensure_bridge(
+        index = bridges.ensure_bridge(
             session,
             conf.bridge,
             mtu=conf.mtu,
@@ -64,9 +72,18 @@ def add(req: Request) -> Result:
         )
         result = allocate(session, ipam) if ipam else Result()
         gateways = _complete(result, conf)
-        vlan_link = _set_gateways(session, conf, bridge, gateways)
         host_end = Interface(host_name(req), random_mac())
-        attached = _attach(session, conf, bridge.index, netns, host_end, result)
+        try:
+            vlan_link = _set_gateways(session, conf, index, gateways)
+            attached = _attach(session, conf, index, netns, host_end, result)
+        except FileExistsError:
+            raise
+        except OSError as e:
+            if bridges.suspect(session):
+                raise bridges.StaleBridgeError(conf.bridge) from e
+            raise
+        session.on_error(lambda: _detach(session, host_end.name))
+        bridges.confirm(session, conf.bridge, attached.bridge, promisc=conf.promisc_mode)
         if conf.macspoofchk:
             session.on_error(lambda: _spoofcheck().teardown(req, host_end.name))
             _spoofcheck().setup(req, host_end.name, attached.mac)
@@ -77,7 +94,7 @@ def add(req: Request) -> Result:
         if gateways:
             bridges.ensure_forwarding(session, {_ip.parse_cidr(gw)[0] for gw in gateways})
     result.interfaces = [
-        Interface(conf.bridge, (attached.bridge or bridge).mac),
+        Interface(conf.bridge, attached.bridge.mac),
         host_end,
         Interface(req.ifname, attached.mac, sandbox=req.netns),
     ]
@@ -123,23 +140,24 @@ def _complete(result: Result, conf: BridgeConf) -> list[str]:
 
 
 def _set_gateways(
-    session: Session, conf: BridgeConf, bridge: Link, gateways: list[str]
+    session: Session, conf: BridgeConf, bridge: int, gateways: list[str]
 ) -> Link | None:
     """Give the bridge, or the host's interface in its VLAN, the gateway addresses."""
-    link, name, vlan_link = bridge, conf.bridge, None
+    index, name, vlan_link = bridge, conf.bridge, None
     if conf.vlan and gateways:
         name = f"{conf.bridge}.{conf.vlan}"
-        link = vlan_link = bridges.ensure_vlan_interface(
+        vlan_link = bridges.ensure_vlan_interface(
             session,
-            bridge.index,
+            bridge,
             name,
             conf.vlan,
-            bridge.mtu,
+            session.host.link(bridge).mtu,
             keep_default_vlan=conf.preserve_default_vlan,
         )
+        index = vlan_link.index
     for gateway in gateways:
         bridges.ensure_gateway(
-            session, link.index, name, gateway, force=conf.force_address, dad=conf.enabledad
+            session, index, name, gateway, force=conf.force_address, dad=conf.enabledad
         )
     return vlan_link
 
@@ -151,7 +169,7 @@ def _attach(
     netns: int,
     host_end: Interface,
     result: Result,
-) -> Attached:
+) -> AttachedVeth:
     """Make the veth pair and configure the container's end."""
     req = session.req
     addresses = [ip.address for ip in result.ips]
@@ -159,7 +177,7 @@ def _attach(
         netns,
         req.ifname,
         mtu=conf.mtu,
-        mac=conf.mac or random_mac(),
+        mac=wanted_mac(req) or random_mac(),
         up=not conf.disable_container_interface,
         wait_dad=conf.enabledad,
         sysctls=_container_sysctls(req.ifname, conf, addresses),
