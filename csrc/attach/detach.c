@@ -7,6 +7,7 @@
  *     caller:  watch ----- get link ----- start ----- announcement: done
  *     errand:                               send ............... barrier ... end
  */
+#include "attach/detach.h"
 #include "attach/linger.h"
 #include "attach/watch.h"
 #include "base/err.h"
@@ -23,18 +24,19 @@
 
 static int gone(const struct nlmsghdr *nlh, void *arg)
 {
-    const struct cnif_link *link = arg;
+    const int32_t *index = arg;
     const struct ifinfomsg *ifi = cnif_nlmsg_header(nlh, sizeof(*ifi));
 
     /* A port that leaves its bridge is announced as well, in the bridge's family. */
     return nlh->nlmsg_type == RTM_DELLINK && ifi && ifi->ifi_family == AF_UNSPEC &&
-           ifi->ifi_index == link->index;
+           ifi->ifi_index == *index;
 }
 
-static int delete_and_watch(int netns_fd, struct cnif_nlsock *watch, struct cnif_link *link,
+static int delete_and_watch(int netns_fd, struct cnif_nlsock *watch, const struct cnif_link *link,
                             enum cnif_linger linger, struct cnif_err *reterr)
 {
     struct cnif_errand *errand;
+    int32_t index = link->index;
     struct cnif_nlsock *sock;
     int r = cnif_fault("delete link");
 
@@ -43,11 +45,11 @@ static int delete_and_watch(int netns_fd, struct cnif_nlsock *watch, struct cnif
     r = cnif_nlsock_open(NETLINK_ROUTE, netns_fd, &sock, reterr);
     if (r < 0)
         return r;
-    r = cnif_errand_start(sock, link->index, linger, &errand);
+    r = cnif_errand_start(sock, index, linger, &errand);
     if (r < 0)
         return cnif_err_errno(reterr, -r, "delete link %s", link->name);
     r = cnif_watch_until(watch, cnif_errand_fd(errand), cnif_deadline(DETACH_TIMEOUT_MS), gone,
-                         link, reterr);
+                         &index, reterr);
     if (r == CNIF_WATCH_STOPPED || r == CNIF_WATCH_LOST) {
         /* It returned before it was seen, or may not have been seen. */
         r = cnif_errand_outcome(errand);
@@ -60,6 +62,20 @@ static int delete_and_watch(int netns_fd, struct cnif_nlsock *watch, struct cnif
     }
     cnif_errand_drop(errand);
     return r < 0 ? r : 0;
+}
+
+void cnif_undo_link(int netns_fd, struct cnif_nlsock *sock, const struct cnif_link *link,
+                    enum cnif_linger linger)
+{
+    struct cnif_nlsock *watch;
+    int r = cnif_watch_open(netns_fd, RTNLGRP_LINK, &watch, NULL);
+
+    if (r == 0) {
+        r = delete_and_watch(netns_fd, watch, link, linger, NULL);
+        cnif_nlsock_close(watch);
+    }
+    if (r < 0)
+        (void)cnif_link_delete(sock, link->index, NULL);
 }
 
 /* By way of the watch, unless announcements have filled that before it could be asked. */

@@ -2,6 +2,7 @@
  * A macvlan attachment: the link is made in the container's namespace, on top
  * of a device of the host's or of the container's own.
  */
+#include "attach/detach.h"
 #include "attach/endpoint.h"
 #include "base/err.h"
 #include "netlink/nlsock.h"
@@ -40,12 +41,10 @@ static int create(struct cnif_nlsock *sock, const struct cnif_macvlan_host *macv
                   struct cnif_err *reterr)
 {
     struct cnif_link_spec spec = describe(macvlan, endpoint, endpoint->ifname);
-    struct cnif_link taken;
     int r = cnif_link_create(sock, &spec, NULL, ret_refused, reterr);
 
     (void)snprintf(ret_name, CNIF_IFNAME_MAX, "%s", endpoint->ifname);
-    if (r != -EEXIST || macvlan->parent_in_container ||
-        cnif_link_get(sock, endpoint->ifname, 0, &taken, NULL) < 0)
+    if (r != -EEXIST || macvlan->parent_in_container)
         return r;
     (void)snprintf(ret_name, CNIF_IFNAME_MAX, "mv%08x%05x", (unsigned)sock->portid,
                    (unsigned)sock->seq & 0xfffff);
@@ -54,13 +53,14 @@ static int create(struct cnif_nlsock *sock, const struct cnif_macvlan_host *macv
 }
 
 static int configure(const struct cnif_endpoint *endpoint, struct cnif_nlsock *inside,
-                     const char *name, struct cnif_attached *ret, struct cnif_err *reterr)
+                     const char *name, struct cnif_link *made, struct cnif_attached *ret,
+                     struct cnif_err *reterr)
 {
     struct cnif_link link;
-    int r = cnif_link_get(inside, name, 0, &link, reterr);
+    int r = cnif_link_get(inside, name, 0, made, reterr);
 
     if (r == 0)
-        r = cnif_endpoint_configure(endpoint, link.index, strcmp(name, endpoint->ifname) != 0,
+        r = cnif_endpoint_configure(endpoint, made->index, strcmp(name, endpoint->ifname) != 0,
                                     &link, reterr);
     if (r < 0)
         return r;
@@ -69,27 +69,43 @@ static int configure(const struct cnif_endpoint *endpoint, struct cnif_nlsock *i
     return 0;
 }
 
+/* `inside` is in the container's namespace, where nothing had the name before. */
+static int attach(struct cnif_nlsock *host, struct cnif_nlsock *inside,
+                  const struct cnif_macvlan_host *macvlan, const struct cnif_endpoint *endpoint,
+                  enum cnif_linger linger, struct cnif_attached *ret, struct cnif_err *reterr)
+{
+    struct cnif_link made = {0};
+    char name[CNIF_IFNAME_MAX];
+    bool refused;
+    int r = create(macvlan->parent_in_container ? inside : host, macvlan, endpoint, name, &refused,
+                   reterr);
+
+    if (r == 0)
+        r = configure(endpoint, inside, name, &made, ret, reterr);
+    if (r < 0 && !refused && (made.index || cnif_link_get(inside, name, 0, &made, NULL) == 0))
+        cnif_undo_link(endpoint->netns_fd, inside, &made, linger);
+    return r;
+}
+
 int cnif_attach_macvlan(struct cnif_nlsock *host, const struct cnif_macvlan_host *macvlan,
                         const struct cnif_endpoint *endpoint, enum cnif_linger linger,
                         struct cnif_attached *ret, struct cnif_err *reterr)
 {
-    char name[CNIF_IFNAME_MAX];
     struct cnif_nlsock *inside;
-    bool refused, found = false;
+    struct cnif_link taken;
+    struct cnif_err err;
     int r = cnif_nlsock_open(NETLINK_ROUTE, endpoint->netns_fd, &inside, reterr);
 
     if (r < 0)
         return r;
-    r = create(macvlan->parent_in_container ? inside : host, macvlan, endpoint, name, &refused,
-               reterr);
+    /* Known beforehand, so that a link that is there after a lost answer is ours to undo. */
+    r = cnif_link_get(inside, endpoint->ifname, 0, &taken, &err);
     if (r == 0)
-        r = configure(endpoint, inside, name, ret, reterr);
-    if (r < 0 && !refused) {
-        /* Whichever of the two names it had got to. */
-        (void)cnif_detach(endpoint->netns_fd, name, NULL, linger, &found, NULL);
-        if (!found && strcmp(name, endpoint->ifname) != 0)
-            (void)cnif_detach(endpoint->netns_fd, endpoint->ifname, NULL, linger, &found, NULL);
-    }
+        r = cnif_err_errno(&err, EEXIST, "create link %s", endpoint->ifname);
+    else if (r == -ENODEV)
+        r = attach(host, inside, macvlan, endpoint, linger, ret, &err);
+    if (r < 0 && reterr)
+        *reterr = err;
     cnif_nlsock_close(inside);
     return r;
 }

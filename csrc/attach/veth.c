@@ -1,6 +1,7 @@
 /*
  * A veth attachment: the pair in one message, the container's end in one batch.
  */
+#include "attach/detach.h"
 #include "attach/endpoint.h"
 #include "attach/watch.h"
 #include "base/err.h"
@@ -177,17 +178,27 @@ static int configure(struct cnif_nlsock *host, const struct cnif_veth_host *veth
     return 0;
 }
 
+/* Where it is not known whether there is a link, its address tells it from somebody else's. */
+static void undo(struct cnif_nlsock *host, const struct cnif_veth_host *veth,
+                 struct cnif_link *port, enum cnif_linger linger)
+{
+    if (!port->index && (cnif_link_get(host, veth->name, 0, port, NULL) < 0 ||
+                         memcmp(port->mac, veth->mac, sizeof(veth->mac)) != 0))
+        return;
+    cnif_undo_link(veth->netns_fd, host, port, linger);
+}
+
 int cnif_attach_veth(struct cnif_nlsock *host, const struct cnif_veth_host *veth,
                      const struct cnif_endpoint *endpoint, enum cnif_linger linger,
                      struct cnif_attached *ret, struct cnif_err *reterr)
 {
-    struct cnif_link port;
-    bool refused, found;
+    struct cnif_link port = {0};
+    bool refused;
     int r = create(host, veth, endpoint, &port, &refused, reterr);
 
     if (r == 0)
         r = configure(host, veth, endpoint, &port, ret, reterr);
     if (r < 0 && !refused)
-        (void)cnif_detach(veth->netns_fd, veth->name, veth->alias, linger, &found, NULL);
+        undo(host, veth, &port, linger);
     return r;
 }

@@ -182,7 +182,7 @@ static void test_name_in_the_container(void)
     endpoint = container_end();
     CHECK(refused(&host, &endpoint, EEXIST, "create link eth0: file exists"));
     kernel_node_run(-1, "ip link add eth0 type bridge");
-    CHECK(refused(&host, &endpoint, EEXIST, "rename link to eth0: file exists"));
+    CHECK(refused(&host, &endpoint, EEXIST, "create link eth0: file exists"));
     finish();
 }
 
