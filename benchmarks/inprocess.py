@@ -73,15 +73,9 @@ def rounds() -> int:
 def measure(
     benchmark: BenchmarkFixture, work: Callable[[], None], undo: Callable[[], None]
 ) -> None:
-    """Measure ``work``; ``undo`` and the kernel's aftermath are outside of it."""
-
-    def clean_up() -> None:
-        time.sleep(SETTLE)
-        undo()
-        time.sleep(SETTLE)
-
+    """Measure ``work``; ``undo`` is outside of it and leaves the kernel with nothing to do."""
     if rounds():
-        repeat(benchmark, work, rounds=rounds(), warmup_rounds=WARM_UP, teardown=clean_up)
+        repeat(benchmark, work, rounds=rounds(), warmup_rounds=WARM_UP, teardown=undo)
     else:
         repeat(benchmark, work, rounds=1)
 
@@ -90,6 +84,11 @@ def repeat(benchmark: BenchmarkFixture, work: Callable[[], T], **options: Any) -
     """Call ``benchmark.pedantic``, which has no types."""
     last: T = benchmark.pedantic(work, **options)  # type: ignore[no-untyped-call]
     return last
+
+
+def settle() -> None:
+    """Wait for the kernel to finish what a deletion left behind."""
+    time.sleep(SETTLE)
 
 
 def must(truth: object, text: str) -> None:

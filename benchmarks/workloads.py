@@ -166,7 +166,7 @@ def check_attached(node: Node, pod: Pod, network: Network, address: str) -> None
     links = {link["ifname"]: link for link in node.links(pod.netns)}
     require("eth0" in links, f"{where}: no eth0")
     eth0 = links["eth0"]
-    require(eth0["operstate"] == "UP", f"{where}: eth0 is {eth0['operstate']}")
+    require({"UP", "LOWER_UP"} <= set(eth0["flags"]), f"{where}: eth0 is {eth0['flags']}")
     found = [f"{a['local']}/{a['prefixlen']}" for a in eth0["addr_info"] if a["family"] == "inet"]
     require(found == [f"{address}/16"], f"{where}: eth0 has {found}, not {address}/16")
     defaults = [r.get("gateway") for r in node.routes(pod.netns) if r["dst"] == "default"]

@@ -415,9 +415,7 @@ int main(int argc, char **argv)
     for (int i = -WARM_UP; i < rounds; i++) {
         int64_t attached = attach(&job), detached;
 
-        (void)usleep(SETTLE_US);
         detached = detach(&job);
-        (void)usleep(SETTLE_US);
         if (i >= 0)
             (void)printf("%lld %lld\n", (long long)attached, (long long)detached);
     }
