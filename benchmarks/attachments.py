@@ -65,6 +65,7 @@ def measure(
     *,
     add: str = "ADD",
     delete: str = "DEL",
+    patience: int = 1,
 ) -> None:
     """Attach and detach one pod per round with each competitor in turn; check each end state.
 
@@ -75,7 +76,7 @@ def measure(
         pod = Pod(f"/run/netns/pod{number % PODS}", f"c{number}", number % PODS)
         before = link_names(competitor.node)
         attached = competitor.attach(pod, network)
-        check_attached(competitor.node, pod, network, attached.address)
+        check_attached(competitor.node, pod, network, attached.address, patience)
         plan.settle()
         detached = competitor.detach(pod, network, attached)
         check_detached(competitor.node, pod, network, attached.address, before)

@@ -153,16 +153,18 @@ def foreign_rules(node: Node, count: int) -> None:
     node.do("sh", "-c", "iptables-restore --noflush </run/rules")
 
 
-def check_attached(node: Node, pod: Pod, network: Network, address: str) -> None:
+def check_attached(node: Node, pod: Pod, network: Network, address: str, patience: int = 1) -> None:
     """Check that a pod is attached: link up, address, default route, gateway answers at once.
 
-    Where it has to be masqueraded, a host that knows no way back answers, too.
+    Where it has to be masqueraded, a host that knows no way back answers, too. ``patience`` is
+    how many seconds the one packet may take.
 
     Raises:
         WrongResultError: it is not.
     """
     where = f"{node.name}, {pod.container_id}"
-    ping = node.call([str(compile_c("first_ping")), pod.netns, network.gateway])
+    command = [str(compile_c("first_ping")), pod.netns, network.gateway, str(patience)]
+    ping = node.call(command)
     links = {link["ifname"]: link for link in node.links(pod.netns)}
     require("eth0" in links, f"{where}: no eth0")
     eth0 = links["eth0"]
@@ -176,7 +178,8 @@ def check_attached(node: Node, pod: Pod, network: Network, address: str) -> None
         ports = [link["ifname"] for link in node.links() if link.get("master") == BRIDGE]
         require(ports, f"{where}: {BRIDGE} has no port")
     if network.ip_masq:
-        ping = node.call([str(compile_c("first_ping")), pod.netns, OUTSIDE])
+        command[2] = OUTSIDE
+        ping = node.call(command)
         require(ping.exit_code == 0, f"{where}: not masqueraded: {ping.err.decode().strip()}")
 
 

@@ -39,7 +39,7 @@
 #include <time.h>
 #include <unistd.h>
 
-#define STREAM_MAX (1 << 16) /* what is kept of a child's output */
+#define STREAM_MAX (1 << 22) /* what is kept of a child's output */
 #define STDIN_MAX  (1 << 16) /* fits a pipe, so it is written before the start */
 #define STRINGS    256       /* arguments and environment entries of one call */
 
