@@ -17,12 +17,11 @@ from cnifast.protocol.args import load_args
 from cnifast.protocol.codec import DecodeError, quote
 from cnifast.protocol.errors import (
     INTERNAL,
-    INVALID_NETWORK_CONFIG,
     PLUGIN_NOT_AVAILABLE,
     CNIError,
     RunCold,
 )
-from cnifast.protocol.netconf import Attachment
+from cnifast.protocol.netconf import valid_attachments
 from cnifast.protocol.result import IPConfig, Result, Route
 from cnifast.protocol.schema import (
     ANY,
@@ -97,13 +96,6 @@ class _NetConf(Struct):
     ipam = optional("ipam", ANY)
     runtime = optional("runtimeConfig", ANY)
     args = optional("args", ANY)
-
-
-class _GCConf(Struct):
-    """The attachments that are still valid; the second key is an older name of the first."""
-
-    valid = optional("cni.dev/valid-attachments", array(record(Attachment)))
-    attachments = optional("cni.dev/attachments", array(record(Attachment)))
 
 
 class _Network:
@@ -182,8 +174,7 @@ def gc(req: Request) -> list[str]:
         ValueError: the configuration is not in order.
     """
     network, _ = _load(req)
-    valid = valid_attachments(req)
-    return network.store(req.name).gc([(one.container_id, one.ifname) for one in valid])
+    return network.store(req.name).gc(sorted(valid_attachments(req.conf)))
 
 
 def status(req: Request) -> None:
@@ -214,22 +205,6 @@ def require_place(req: Request) -> None:
     ipam = lookup(req.conf, "ipam")
     if type(ipam) is dict:
         _check_place(req, lookup(ipam, "datadir"), lookup(ipam, "resolvconf"))
-
-
-def valid_attachments(req: Request) -> tuple[Attachment, ...]:
-    """Return the attachments that GC is to spare; none at all is an answer, too.
-
-    Raises:
-        CNIError: the configuration has no list of them (code 7).
-        DecodeError: the list is of the wrong form.
-    """
-    conf = _GCConf.decode(req.conf)
-    for valid in (conf.valid, conf.attachments):
-        if valid is not None:
-            return valid
-    if any("attachments" in key.lower() for key in req.conf):
-        return ()  # the key is there, with null for an empty list
-    raise CNIError(INVALID_NETWORK_CONFIG, "GC without cni.dev/valid-attachments")
 
 
 def _load(req: Request) -> tuple[_Network, list[tuple[int, int]]]:

@@ -14,15 +14,15 @@ from __future__ import annotations
 from cnifast._native import ffi, lib
 from cnifast._native.errors import check, new_error
 from cnifast.kernel.address import fill_ip, mac_bytes, parse_address, parse_prefix
+from cnifast.kernel.socket import NetlinkSocket
 from cnifast.kernel.views import Address, LinkView
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Callable
-    from typing import Any, Self, TypeVar
+    from typing import Any, TypeVar
 
     from cnifast._native._dump import Link, Route
-    from cnifast.kernel.netns import NetNS
 
     T = TypeVar("T")
 
@@ -33,38 +33,12 @@ NETLINK_ROUTE = 0
 _FAMILY = {0: 0, 4: 2, 6: 10}
 
 
-class Handle:
+class Handle(NetlinkSocket):
     """An open rtnetlink socket; a context manager that closes it."""
 
-    __slots__ = ("_sock",)
+    __slots__ = ()
 
-    def __init__(self, netns: NetNS | int | None = None) -> None:
-        """Open a socket in a namespace: an open one, its file descriptor, or the current one.
-
-        Raises:
-            KernelError: the namespace cannot be entered.
-        """
-        fd = -1 if netns is None else netns if isinstance(netns, int) else netns.fileno()
-        err = new_error()
-        sock = ffi.new("struct cnif_nlsock **")
-        check(lib.cnif_nlsock_open(NETLINK_ROUTE, fd, sock, err), err)
-        self._sock = sock[0]
-
-    @property
-    def raw(self) -> Any:
-        """The ``struct cnif_nlsock *``, for calls of the native core."""
-        return self._sock
-
-    def close(self) -> None:
-        """Close the socket; closing twice is allowed."""
-        sock, self._sock = self._sock, ffi.NULL
-        lib.cnif_nlsock_close(sock)
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(self, *_exc: object) -> None:
-        self.close()
+    PROTOCOL = NETLINK_ROUTE
 
     def link(self, which: str | int) -> Link:
         """Return the link of a name or index.

@@ -21,13 +21,12 @@ from cnifast.kernel.address import (
     parse_address,
     parse_prefix,
 )
+from cnifast.kernel.socket import NetlinkSocket
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Collection
     from typing import Any, Self
-
-    from cnifast.kernel.netns import NetNS
 
 NETLINK_NETFILTER = 12
 
@@ -83,41 +82,12 @@ class GuardedPort:
         return f"<GuardedPort {self.port} {self.mac} {self.owner!r}>"
 
 
-class NftSocket:
+class NftSocket(NetlinkSocket):
     """An open nftables socket; a context manager that closes it."""
 
-    __slots__ = ("_sock", "netns")
+    __slots__ = ()
 
-    def __init__(self, netns: NetNS | int | None = None) -> None:
-        """Open a socket in a namespace: an open one, its file descriptor, or the current one.
-
-        ``netns`` keeps the file descriptor, -1 for the current namespace; closing it is up to
-        whom it belongs.
-
-        Raises:
-            KernelError: the namespace cannot be entered.
-        """
-        self.netns = -1 if netns is None else netns if isinstance(netns, int) else netns.fileno()
-        err = new_error()
-        sock = ffi.new("struct cnif_nlsock **")
-        check(lib.cnif_nlsock_open(NETLINK_NETFILTER, self.netns, sock, err), err)
-        self._sock = sock[0]
-
-    @property
-    def raw(self) -> Any:
-        """The ``struct cnif_nlsock *``, for calls of the native core."""
-        return self._sock
-
-    def close(self) -> None:
-        """Close the socket; closing twice is allowed."""
-        sock, self._sock = self._sock, ffi.NULL
-        lib.cnif_nlsock_close(sock)
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(self, *_exc: object) -> None:
-        self.close()
+    PROTOCOL = NETLINK_NETFILTER
 
     def add_masquerade(self, addresses: Collection[str], owner: Owner) -> None:
         """Masquerade what comes from addresses such as "10.1.0.5/16" and leaves their subnets.

@@ -11,9 +11,7 @@ import os
 from cnifast.kernel.handle import Handle
 from cnifast.kernel.netns import NetNS, identify
 from cnifast.protocol.codec import DecodeError
-from cnifast.protocol.errors import INTERNAL, INVALID_NETWORK_CONFIG, CNIError
-from cnifast.protocol.netconf import Attachment
-from cnifast.protocol.schema import array, fold, record
+from cnifast.protocol.errors import INTERNAL, CNIError
 
 try:
     from _blake2 import blake2s  # what hashlib has, without loading OpenSSL
@@ -240,28 +238,6 @@ def required_prev_result(req: Request) -> Result:
     if result is None:
         raise CNIError(INTERNAL, "required prevResult missing")
     return result
-
-
-_VALID = ("cni.dev/valid-attachments", "cni.dev/attachments")  # specified, and first published
-_ATTACHMENTS = array(record(Attachment))
-
-
-def valid_attachments(req: Request) -> set[tuple[str, str]]:
-    """Return (container ID, ifname) of the attachments that GC leaves alone; null is none.
-
-    Raises:
-        CNIError: the list is malformed, or missing: nothing would be valid then.
-    """
-    for key in _VALID:
-        for name, value in req.conf.items():
-            if fold(name) != key:
-                continue
-            try:
-                entries = _ATTACHMENTS.decode(value or [], key)
-            except DecodeError as e:
-                raise CNIError(INVALID_NETWORK_CONFIG, str(e)) from None
-            return {(entry.container_id, entry.ifname) for entry in entries}
-    raise CNIError(INVALID_NETWORK_CONFIG, f"GC needs {_VALID[0]}")
 
 
 class Failures:

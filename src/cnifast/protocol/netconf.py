@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from cnifast.protocol.errors import INVALID_NETWORK_CONFIG, CNIError, DecodeError
 from cnifast.protocol.result import DNS
 from cnifast.protocol.schema import (
     BOOL,
@@ -10,10 +11,16 @@ from cnifast.protocol.schema import (
     Struct,
     array,
     field,
+    fold,
     mapping,
     optional,
     record,
 )
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+    from typing import Any
 
 
 class IPAMConf(Struct):
@@ -44,3 +51,25 @@ class NetConf(Struct):
     dns = field("dns", record(DNS), DNS())
     raw_prev_result = optional("prevResult", OBJECT)
     valid_attachments = field("cni.dev/valid-attachments", array(record(Attachment)), ())
+
+
+_VALID = ("cni.dev/valid-attachments", "cni.dev/attachments")  # specified, and first published
+_ATTACHMENTS = array(record(Attachment))
+
+
+def valid_attachments(conf: Mapping[str, Any]) -> set[tuple[str, str]]:
+    """Return (container ID, ifname) of the attachments that GC leaves alone; null is none.
+
+    Raises:
+        CNIError: the list is malformed, or missing: nothing would be valid then (code 7).
+    """
+    for key in _VALID:
+        for name, value in conf.items():
+            if fold(name) != key:
+                continue
+            try:
+                entries = _ATTACHMENTS.decode([] if value is None else value, key)
+            except DecodeError as e:
+                raise CNIError(INVALID_NETWORK_CONFIG, str(e)) from None
+            return {(entry.container_id, entry.ifname) for entry in entries}
+    raise CNIError(INVALID_NETWORK_CONFIG, f"GC needs {_VALID[0]}")

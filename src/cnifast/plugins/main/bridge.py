@@ -19,11 +19,11 @@ from cnifast.plugins.base import (
     ipv6_sysctls,
     random_mac,
     routes_with_gateways,
-    valid_attachments,
 )
 from cnifast.plugins.bridge_check import check
 from cnifast.plugins.bridge_conf import BridgeConf, decode_conf, load, wanted_mac
 from cnifast.protocol import ip as _ip
+from cnifast.protocol.netconf import valid_attachments
 from cnifast.protocol.result import Interface, Result, Route
 
 TYPE_CHECKING = False
@@ -281,7 +281,7 @@ def gc(req: Request) -> None:
         CNIError: a step failed; the others were done all the same.
     """
     conf = decode_conf(req)
-    valid = valid_attachments(req)
+    valid = valid_attachments(req.conf)
     ipam = resolve(req, conf.ipam_type) if conf.ipam_type else None
     failures = Failures()
     with Session(req) as session:
