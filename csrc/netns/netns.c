@@ -6,7 +6,9 @@
 
 #include <fcntl.h>
 #include <linux/magic.h>
+#include <linux/nsfs.h>
 #include <sched.h>
+#include <sys/ioctl.h>
 #include <sys/mount.h>
 #include <sys/stat.h>
 #include <sys/vfs.h>
@@ -61,6 +63,9 @@ int cnif_netns_open(const char *path, int *ret_fd, struct cnif_err *reterr)
         return cnif_err_errno(reterr, errno, "open network namespace %s", path);
     if (fs.f_type != NSFS_MAGIC)
         return cnif_err_set(reterr, EINVAL, "open network namespace %s: not a namespace", path);
+    if (ioctl(fd, NS_GET_NSTYPE) != CLONE_NEWNET)
+        return cnif_err_set(reterr, EINVAL, "open network namespace %s: another kind of namespace",
+                            path);
     *ret_fd = CNIF_TAKE_FD(fd);
     return 0;
 }
@@ -109,10 +114,29 @@ int cnif_netns_create(const char *path, struct cnif_err *reterr)
     return r;
 }
 
+/* A pin whose namespace is mounted on it, or an empty file that one was mounted on. */
+static int unpin(const char *path, struct cnif_err *reterr)
+{
+    struct statfs fs;
+    struct stat st;
+
+    if (statfs(path, &fs) < 0 || lstat(path, &st) < 0)
+        return errno == ENOENT ? 0 : cnif_err_errno(reterr, errno, "remove %s", path);
+    if (fs.f_type == NSFS_MAGIC) {
+        if (umount2(path, MNT_DETACH | UMOUNT_NOFOLLOW) < 0)
+            return cnif_err_errno(reterr, errno, "unmount network namespace %s", path);
+    } else if (!S_ISREG(st.st_mode) || st.st_size) {
+        return cnif_err_set(reterr, EINVAL, "remove %s: not a namespace", path);
+    }
+    return 0;
+}
+
 int cnif_netns_remove(const char *path, struct cnif_err *reterr)
 {
-    if (umount2(path, MNT_DETACH) < 0 && errno != EINVAL && errno != ENOENT)
-        return cnif_err_errno(reterr, errno, "unmount network namespace %s", path);
+    int r = unpin(path, reterr);
+
+    if (r < 0)
+        return r;
     if (unlink(path) < 0 && errno != ENOENT)
         return cnif_err_errno(reterr, errno, "remove %s", path);
     return 0;

@@ -10,4 +10,16 @@ except ImportError as error:
         "importing it from a source tree",
     ) from error
 
-__all__ = ["ffi", "lib"]
+__all__ = ["c_text", "ffi", "lib"]
+
+
+def c_text(text: str) -> bytes:
+    """Return a text as C takes it; C would see only what stands before a NUL.
+
+    Raises:
+        ValueError: there is a NUL in it.
+    """
+    encoded = text.encode()
+    if 0 in encoded:
+        raise ValueError(f"embedded NUL in {text!r}")
+    return encoded

@@ -42,6 +42,20 @@ def fill_ip(struct: Any, family: int, packed: bytes, prefixlen: int) -> Any:
     return struct
 
 
+def fill_hop(route: Any, dst: str, gateway: str | None) -> None:
+    """Fill destination and gateway of a ``struct cnif_route``; without a gateway it has none.
+
+    Raises:
+        ValueError: a text is not an address, or the two are of different families.
+    """
+    fill_ip(route.dst, *parse_prefix(dst))
+    if not gateway:
+        return
+    fill_ip(route.gateway, *parse_address(gateway))
+    if route.gateway.family != route.dst.family:
+        raise ValueError(f"route {dst} via {gateway}: addresses of different families")
+
+
 def format_address(packed: bytes) -> str:
     """Return the text of an address in network order."""
     return _ip.format_ip(*_ip.unpacked(packed))

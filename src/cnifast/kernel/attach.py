@@ -5,9 +5,9 @@ The C calls behind these functions release the interpreter lock for their whole 
 
 from __future__ import annotations
 
-from cnifast._native import ffi, lib
+from cnifast._native import c_text, ffi, lib
 from cnifast._native.errors import check, new_error
-from cnifast.kernel.address import fill_ip, mac_bytes, parse_address, parse_prefix
+from cnifast.kernel.address import fill_hop, fill_ip, mac_bytes, parse_prefix
 from cnifast.kernel.netns import Sysctls
 from cnifast.kernel.views import LinkView
 
@@ -32,7 +32,7 @@ class Endpoint:
     for; otherwise they are valid at once.
 
     Raises:
-        ValueError: an address or the MAC is malformed.
+        ValueError: an address, a route or the MAC is malformed.
     """
 
     __slots__ = ("_kept", "struct")
@@ -50,7 +50,7 @@ class Endpoint:
         addresses: Sequence[str] = (),
         routes: Sequence[Route] = (),
     ) -> None:
-        name = ffi.new("char []", ifname.encode())
+        name = ffi.new("char []", c_text(ifname))
         wanted = Sysctls(sysctls)
         ips = ffi.new("struct cnif_ip []", len(addresses))
         for i, address in enumerate(addresses):
@@ -118,7 +118,7 @@ def attach_veth(
         KernelError: a step failed; nothing is left.
     """
     err = new_error()
-    kept = [ffi.new("char []", text.encode()) for text in (name, alias)]
+    kept = [ffi.new("char []", c_text(text)) for text in (name, alias)]
     wanted = Sysctls(((f"net/ipv6/conf/{name}/accept_ra", "0", True),))
     ranges = ffi.new("struct cnif_vlan_range []", list(trunk))
     veth = ffi.new("struct cnif_veth_host *")
@@ -174,8 +174,8 @@ def detach(name: str, *, netns: int = -1, alias: str = "", exits: bool = False) 
     """
     err = new_error()
     found = ffi.new("bool *")
-    wanted = alias.encode() if alias else ffi.NULL
-    check(lib.cnif_detach(netns, name.encode(), wanted, _linger(exits), found, err), err)
+    wanted = c_text(alias) if alias else ffi.NULL
+    check(lib.cnif_detach(netns, c_text(name), wanted, _linger(exits), found, err), err)
     return bool(found[0])
 
 
@@ -191,9 +191,7 @@ def _mac(attached: Any) -> str:
 
 def _fill_route(struct: Any, route: Route) -> None:
     """Fill a ``struct cnif_route`` from a route of a result."""
-    fill_ip(struct.dst, *parse_prefix(route.dst))
-    if route.gw:
-        fill_ip(struct.gateway, *parse_address(route.gw))
+    fill_hop(struct, route.dst, route.gw)
     struct.table = route.table or 0
     struct.priority, struct.mtu, struct.advmss = route.priority, route.mtu, route.advmss
     struct.scope = -1 if route.scope is None else route.scope

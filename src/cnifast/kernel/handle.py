@@ -11,9 +11,9 @@ thread at a time.
 
 from __future__ import annotations
 
-from cnifast._native import ffi, lib
+from cnifast._native import c_text, ffi, lib
 from cnifast._native.errors import check, new_error
-from cnifast.kernel.address import fill_ip, mac_bytes, parse_address, parse_prefix
+from cnifast.kernel.address import fill_hop, fill_ip, mac_bytes, parse_prefix
 from cnifast.kernel.socket import NetlinkSocket
 from cnifast.kernel.views import Address, LinkView
 
@@ -34,7 +34,7 @@ _FAMILY = {0: 0, 4: 2, 6: 10}
 
 
 class Handle(NetlinkSocket):
-    """An open rtnetlink socket; a context manager that closes it."""
+    """An open rtnetlink socket; a context manager that closes it, as dropping it does."""
 
     __slots__ = ()
 
@@ -48,8 +48,8 @@ class Handle(NetlinkSocket):
         """
         err = new_error()
         found = ffi.new("struct cnif_link *")
-        name, index = (which.encode(), 0) if isinstance(which, str) else (ffi.NULL, which)
-        check(lib.cnif_link_get(self._sock, name, index, found, err), err)
+        name, index = (c_text(which), 0) if isinstance(which, str) else (ffi.NULL, which)
+        check(lib.cnif_link_get(self.raw, name, index, found, err), err)
         view: Any = LinkView(found)
         link: Link = view
         return link
@@ -62,7 +62,7 @@ class Handle(NetlinkSocket):
         """
         from cnifast._native._dump import links  # noqa: PLC0415 - Cython's start-up costs 15 ms
 
-        wanted = kind.encode() if kind else ffi.NULL
+        wanted = c_text(kind) if kind else ffi.NULL
         return self._dump("cnif_link", lib.cnif_link_dump, links, master, wanted)
 
     def add_link(
@@ -91,7 +91,7 @@ class Handle(NetlinkSocket):
             KernelError: the kernel refused.
         """
         err = new_error()
-        kept = [ffi.new("char []", text.encode()) for text in (kind, name, peer)]
+        kept = [ffi.new("char []", c_text(text)) for text in (kind, name, peer)]
         spec = ffi.new("struct cnif_link_spec *")
         spec.kind, spec.name = kept[0], kept[1]
         spec.mtu, spec.master, spec.parent, spec.netns_fd, spec.up = mtu, master, parent, netns, up
@@ -102,7 +102,7 @@ class Handle(NetlinkSocket):
         spec.peer.netns_fd = peer_netns
         spec.macvlan.mode = macvlan_mode
         spec.bridge.vlan_filtering = vlan_filtering
-        check(lib.cnif_link_add(self._sock, spec, err), err)
+        check(lib.cnif_link_add(self.raw, spec, err), err)
 
     def set_link(
         self,
@@ -123,7 +123,7 @@ class Handle(NetlinkSocket):
             KernelError: the kernel refused.
         """
         err = new_error()
-        kept = ffi.new("char []", name.encode())
+        kept = ffi.new("char []", c_text(name))
         change = ffi.new("struct cnif_link_change *")
         for wanted, bit in ((up, IFF_UP), (promisc, IFF_PROMISC)):
             if wanted is not None:
@@ -134,7 +134,7 @@ class Handle(NetlinkSocket):
             change.name = kept
         if mac:
             change.has_mac, change.mac = True, mac_bytes(mac)
-        check(lib.cnif_link_change(self._sock, index, change, err), err)
+        check(lib.cnif_link_change(self.raw, index, change, err), err)
 
     def delete_link(self, index: int) -> None:
         """Delete a link; returns when the kernel is through with it, some 20 ms later.
@@ -143,7 +143,7 @@ class Handle(NetlinkSocket):
             FileNotFoundError: there is no such link.
         """
         err = new_error()
-        check(lib.cnif_link_delete(self._sock, index, err), err)
+        check(lib.cnif_link_delete(self.raw, index, err), err)
 
     def set_port(
         self, index: int, *, hairpin: bool | None = None, isolated: bool | None = None
@@ -155,7 +155,7 @@ class Handle(NetlinkSocket):
         """
         err = new_error()
         wanted = [-1 if value is None else int(value) for value in (hairpin, isolated)]
-        check(lib.cnif_port_set(self._sock, index, *wanted, err), err)
+        check(lib.cnif_port_set(self.raw, index, *wanted, err), err)
 
     def port_vlans(self, index: int) -> list[int]:
         """Return the VLANs of a bridge port, in order.
@@ -165,7 +165,7 @@ class Handle(NetlinkSocket):
         """
         err = new_error()
         bits = ffi.new("uint8_t [512]")
-        check(lib.cnif_port_vlans(self._sock, index, bits, err), err)
+        check(lib.cnif_port_vlans(self.raw, index, bits, err), err)
         found = int.from_bytes(bytes(bits), "little")
         return [vid for vid in range(1, 4095) if found >> vid & 1]
 
@@ -178,7 +178,7 @@ class Handle(NetlinkSocket):
             KernelError: the link is not a port of a bridge that filters VLANs.
         """
         err = new_error()
-        rc = lib.cnif_port_vlan(self._sock, index, True, first, last or first, pvid_untagged, err)
+        rc = lib.cnif_port_vlan(self.raw, index, True, first, last or first, pvid_untagged, err)
         check(rc, err)
 
     def delete_port_vlan(self, index: int, first: int, last: int = 0) -> None:
@@ -188,18 +188,19 @@ class Handle(NetlinkSocket):
             KernelError: the link is not a port of a bridge that filters VLANs.
         """
         err = new_error()
-        check(lib.cnif_port_vlan(self._sock, index, False, first, last or first, False, err), err)
+        check(lib.cnif_port_vlan(self.raw, index, False, first, last or first, False, err), err)
 
     def addresses(self, *, index: int = 0, family: int = 0) -> list[Address]:
         """Return the addresses of a link (0: of all), of family 4, 6 or (0) both.
 
         Raises:
             KernelError: the dump was interrupted by changes again and again.
+            ValueError: there is no such family.
         """
         err = new_error()
         array = ffi.new("struct cnif_address **")
         count = ffi.new("size_t *")
-        rc = lib.cnif_addr_dump(self._sock, index, _FAMILY[family], array, count, err)
+        rc = lib.cnif_addr_dump(self.raw, index, _family(family), array, count, err)
         check(rc, err)
         try:
             return [Address(array[0][i]) for i in range(count[0])]
@@ -216,7 +217,7 @@ class Handle(NetlinkSocket):
         err = new_error()
         ip = fill_ip(ffi.new("struct cnif_ip *"), *parse_prefix(address))
         found = ffi.new("bool *")
-        check(lib.cnif_addr_find(self._sock, index, ip, found, err), err)
+        check(lib.cnif_addr_find(self.raw, index, ip, found, err), err)
         return bool(found[0])
 
     def add_address(self, index: int, address: str, *, nodad: bool = False) -> None:
@@ -229,7 +230,7 @@ class Handle(NetlinkSocket):
         err = new_error()
         ip = fill_ip(ffi.new("struct cnif_ip *"), *parse_prefix(address))
         flags = IFA_F_NODAD if nodad and ip.family != _FAMILY[4] else 0
-        check(lib.cnif_addr_add(self._sock, index, ip, flags, err), err)
+        check(lib.cnif_addr_add(self.raw, index, ip, flags, err), err)
 
     def delete_address(self, index: int, address: str) -> None:
         """Remove an address.
@@ -240,17 +241,18 @@ class Handle(NetlinkSocket):
         """
         err = new_error()
         ip = fill_ip(ffi.new("struct cnif_ip *"), *parse_prefix(address))
-        check(lib.cnif_addr_delete(self._sock, index, ip, err), err)
+        check(lib.cnif_addr_delete(self.raw, index, ip, err), err)
 
     def routes(self, *, oif: int = 0, family: int = 0, table: int = 0) -> list[Route]:
         """Return the routes through a link (0: any), of a family and a table (0: all).
 
         Raises:
             KernelError: the dump was interrupted by changes again and again.
+            ValueError: there is no such family.
         """
         from cnifast._native._dump import routes  # noqa: PLC0415 - Cython's start-up costs 15 ms
 
-        return self._dump("cnif_route", lib.cnif_route_dump, routes, oif, _FAMILY[family], table)
+        return self._dump("cnif_route", lib.cnif_route_dump, routes, oif, _family(family), table)
 
     def add_route(
         self,
@@ -268,13 +270,13 @@ class Handle(NetlinkSocket):
 
         Raises:
             FileExistsError: there is one to that destination.
-            ValueError: a text is not an address.
+            ValueError: a text is not an address, or the two are of different families.
             KernelError: the kernel refused.
         """
         err = new_error()
         route = _route(dst, gateway, oif, table, priority, scope)
         route.mtu, route.advmss = mtu, advmss
-        check(lib.cnif_route_add(self._sock, route, True, err), err)
+        check(lib.cnif_route_add(self.raw, route, True, err), err)
 
     def delete_route(
         self,
@@ -290,11 +292,11 @@ class Handle(NetlinkSocket):
 
         Raises:
             FileNotFoundError: there is none.
-            ValueError: a text is not an address.
+            ValueError: a text is not an address, or the two are of different families.
         """
         err = new_error()
         route = _route(dst, gateway, oif, table, priority, scope)
-        check(lib.cnif_route_delete(self._sock, route, err), err)
+        check(lib.cnif_route_delete(self.raw, route, err), err)
 
     def _dump(
         self, struct: str, dump: Any, decode: Callable[[int, int], list[T]], *filters: Any
@@ -303,11 +305,19 @@ class Handle(NetlinkSocket):
         err = new_error()
         array = ffi.new(f"struct {struct} **")
         count = ffi.new("size_t *")
-        check(dump(self._sock, *filters, array, count, err), err)
+        check(dump(self.raw, *filters, array, count, err), err)
         try:
             return decode(_at(array[0]), count[0])
         finally:
             lib.cnif_free(array[0])
+
+
+def _family(family: int) -> int:
+    """Return AF_* of 4, 6 or 0."""
+    try:
+        return _FAMILY[family]
+    except KeyError:
+        raise ValueError(f"address family {family}: not 4, 6 or 0") from None
 
 
 def _at(pointer: Any) -> int:
@@ -318,8 +328,6 @@ def _at(pointer: Any) -> int:
 def _route(dst: str, gateway: str, oif: int, table: int, priority: int, scope: int) -> Any:
     """Return a ``struct cnif_route *`` with what identifies a route."""
     route = ffi.new("struct cnif_route *")
-    fill_ip(route.dst, *parse_prefix(dst))
-    if gateway:
-        fill_ip(route.gateway, *parse_address(gateway))
+    fill_hop(route, dst, gateway)
     route.oif, route.table, route.priority, route.scope = oif, table, priority, scope
     return route

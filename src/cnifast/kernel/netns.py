@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from cnifast._native import ffi, lib
+from posix import close
+
+from cnifast._native import c_text, ffi, lib
 from cnifast._native.errors import check, new_error
 
 TYPE_CHECKING = False
@@ -12,7 +14,7 @@ if TYPE_CHECKING:
 
 
 class NetNS:
-    """An open network namespace; a context manager that closes it.
+    """An open network namespace; a context manager that closes it, as dropping it does.
 
     As long as it is open the namespace lives, even if nobody is left in it.
     """
@@ -26,33 +28,45 @@ class NetNS:
             FileNotFoundError: there is nothing at ``path``.
             KernelError: it cannot be opened, or is not a network namespace.
         """
+        self._fd = -1
         err = new_error()
         fd = ffi.new("int *", -1)
-        check(lib.cnif_netns_open(path.encode(), fd, err), err)
+        check(lib.cnif_netns_open(c_text(path), fd, err), err)
         self._fd = int(fd[0])
         self.path = path
 
     def fileno(self) -> int:
-        """Return the file descriptor; -1 once closed."""
+        """Return the file descriptor.
+
+        Raises:
+            ValueError: the namespace is closed.
+        """
+        if self._fd < 0:
+            raise ValueError(f"network namespace {self.path} is closed")
         return self._fd
 
     @property
     def ident(self) -> tuple[int, int]:
-        """Device and inode: equal for two handles of one namespace."""
-        return identify(self._fd)
+        """Device and inode: equal for two handles of one namespace.
+
+        Raises:
+            ValueError: the namespace is closed.
+        """
+        return identify(self.fileno())
 
     def close(self) -> None:
         """Let go of the namespace; closing twice is allowed."""
         if self._fd >= 0:
-            from os import close  # noqa: PLC0415 - the one thing needed of os
-
-            close(self._fd)
-            self._fd = -1
+            fd, self._fd = self._fd, -1
+            close(fd)
 
     def __enter__(self) -> Self:
         return self
 
     def __exit__(self, *_exc: object) -> None:
+        self.close()
+
+    def __del__(self) -> None:
         self.close()
 
     def __repr__(self) -> str:
@@ -79,7 +93,7 @@ def create(path: str) -> None:
         KernelError: the kernel refused.
     """
     err = new_error()
-    check(lib.cnif_netns_create(path.encode(), err), err)
+    check(lib.cnif_netns_create(c_text(path), err), err)
 
 
 def remove(path: str) -> None:
@@ -89,7 +103,7 @@ def remove(path: str) -> None:
         KernelError: the kernel refused.
     """
     err = new_error()
-    check(lib.cnif_netns_remove(path.encode(), err), err)
+    check(lib.cnif_netns_remove(c_text(path), err), err)
 
 
 def read_sysctl(path: str, netns: int = -1) -> str:
@@ -101,7 +115,7 @@ def read_sysctl(path: str, netns: int = -1) -> str:
     """
     err = new_error()
     value = ffi.new("char [256]")
-    check(lib.cnif_sysctl_read(netns, path.encode(), value, len(value), err), err)
+    check(lib.cnif_sysctl_read(netns, c_text(path), value, len(value), err), err)
     text: bytes = ffi.string(value)
     return text.decode()
 
@@ -114,7 +128,7 @@ class Sysctls:
     def __init__(self, wanted: Iterable[tuple[str, str, bool]]) -> None:
         """Take (path, value, optional); a failure of an optional one is no error."""
         self._kept = [
-            (ffi.new("char []", path.encode()), ffi.new("char []", value.encode()), optional)
+            (ffi.new("char []", c_text(path)), ffi.new("char []", c_text(value)), optional)
             for path, value, optional in wanted
         ]
         self.array = ffi.new("struct cnif_sysctl []", self._kept)

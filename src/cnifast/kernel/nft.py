@@ -11,7 +11,7 @@ never touched.  A socket is used by one thread at a time.
 
 from __future__ import annotations
 
-from cnifast._native import ffi, lib
+from cnifast._native import c_text, ffi, lib
 from cnifast._native.errors import check, new_error
 from cnifast.kernel.address import (
     fill_ip,
@@ -37,7 +37,7 @@ class Owner:
     __slots__ = ("_kept", "raw")
 
     def __init__(self, container_id: str, ifname: str, network: str) -> None:
-        self._kept = [ffi.new("char []", text.encode()) for text in (container_id, ifname, network)]
+        self._kept = [ffi.new("char []", c_text(text)) for text in (container_id, ifname, network)]
         self.raw = ffi.new("struct cnif_owner *", self._kept)
 
     @classmethod
@@ -83,7 +83,7 @@ class GuardedPort:
 
 
 class NftSocket(NetlinkSocket):
-    """An open nftables socket; a context manager that closes it."""
+    """An open nftables socket; a context manager that closes it, as dropping it does."""
 
     __slots__ = ()
 
@@ -102,7 +102,7 @@ class NftSocket(NetlinkSocket):
         """
         err = new_error()
         ips = _ips(addresses)
-        check(lib.cnif_masq_add(self._sock, ips, len(ips), owner.raw, err), err)
+        check(lib.cnif_masq_add(self.raw, ips, len(ips), owner.raw, err), err)
 
     def delete_masquerade(self, addresses: Collection[str] | None, owner: Owner) -> None:
         """Undo `add_masquerade`; what is not there, or is somebody else's by now, is left alone.
@@ -118,7 +118,7 @@ class NftSocket(NetlinkSocket):
             return
         err = new_error()
         ips = _ips(addresses or ())
-        check(lib.cnif_masq_delete(self._sock, ips, len(ips), owner.raw, err), err)
+        check(lib.cnif_masq_delete(self.raw, ips, len(ips), owner.raw, err), err)
 
     def check_masquerade(self, addresses: Collection[str], owner: Owner) -> None:
         """See that each address is masqueraded for the owner, and that the rules are there.
@@ -129,7 +129,7 @@ class NftSocket(NetlinkSocket):
         """
         err = new_error()
         ips = _ips(addresses)
-        check(lib.cnif_masq_check(self._sock, ips, len(ips), owner.raw, err), err)
+        check(lib.cnif_masq_check(self.raw, ips, len(ips), owner.raw, err), err)
 
     def masquerades(self, network: str) -> list[MasqueradeElement]:
         """Return the elements of a network.
@@ -140,7 +140,7 @@ class NftSocket(NetlinkSocket):
         err = new_error()
         entries = ffi.new("struct cnif_masq_entry **")
         count = ffi.new("size_t *")
-        check(lib.cnif_masq_list(self._sock, network.encode(), entries, count, err), err)
+        check(lib.cnif_masq_list(self.raw, c_text(network), entries, count, err), err)
         try:
             # a dump that was interrupted by a change may report an element twice
             found = {
@@ -161,7 +161,7 @@ class NftSocket(NetlinkSocket):
             KernelError: the kernel refused.
         """
         err = new_error()
-        check(lib.cnif_spoof_add(self._sock, port.encode(), mac_bytes(mac), owner.raw, err), err)
+        check(lib.cnif_spoof_add(self.raw, c_text(port), mac_bytes(mac), owner.raw, err), err)
 
     def unguard_port(self, port: str, owner: Owner) -> None:
         """Undo `guard_port`; a port that is not guarded for the owner is left alone.
@@ -170,7 +170,7 @@ class NftSocket(NetlinkSocket):
             KernelError: the kernel refused.
         """
         err = new_error()
-        check(lib.cnif_spoof_delete(self._sock, port.encode(), owner.raw, err), err)
+        check(lib.cnif_spoof_delete(self.raw, c_text(port), owner.raw, err), err)
 
     def check_port(self, port: str, mac: str, owner: Owner) -> None:
         """See that a port is guarded as `guard_port` does it.
@@ -180,7 +180,7 @@ class NftSocket(NetlinkSocket):
             FileNotFoundError: it is not, or the rules are gone.
         """
         err = new_error()
-        check(lib.cnif_spoof_check(self._sock, port.encode(), mac_bytes(mac), owner.raw, err), err)
+        check(lib.cnif_spoof_check(self.raw, c_text(port), mac_bytes(mac), owner.raw, err), err)
 
     def guarded_ports(self) -> list[GuardedPort]:
         """Return all guarded ports, of whatever network.
@@ -191,7 +191,7 @@ class NftSocket(NetlinkSocket):
         err = new_error()
         entries = ffi.new("struct cnif_spoof_entry **")
         count = ffi.new("size_t *")
-        check(lib.cnif_spoof_list(self._sock, entries, count, err), err)
+        check(lib.cnif_spoof_list(self.raw, entries, count, err), err)
         try:
             found = {
                 (_string(entry.port), format_mac(bytes(entry.mac)), _string(entry.owner)): None

@@ -13,7 +13,7 @@ if TYPE_CHECKING:
 
 
 class NetlinkSocket:
-    """An open netlink socket; a context manager that closes it.
+    """An open netlink socket; a context manager that closes it, as dropping it does.
 
     ``netns`` is the file descriptor of the namespace it was opened in, -1 for the current one;
     closing that is up to whom it belongs.
@@ -28,22 +28,30 @@ class NetlinkSocket:
 
         Raises:
             KernelError: the namespace cannot be entered.
+            ValueError: ``netns`` is closed.
         """
         self.netns = -1 if netns is None else netns if isinstance(netns, int) else netns.fileno()
         err = new_error()
         sock = ffi.new("struct cnif_nlsock **")
         check(lib.cnif_nlsock_open(self.PROTOCOL, self.netns, sock, err), err)
-        self._sock = sock[0]
+        self._sock = ffi.gc(sock[0], lib.cnif_nlsock_close)
 
     @property
     def raw(self) -> Any:
-        """The ``struct cnif_nlsock *``, for calls of the native core."""
+        """The ``struct cnif_nlsock *``, for calls of the native core.
+
+        Raises:
+            ValueError: the socket is closed.
+        """
+        if not self._sock:
+            raise ValueError("the netlink socket is closed")
         return self._sock
 
     def close(self) -> None:
         """Close the socket; closing twice is allowed."""
         sock, self._sock = self._sock, ffi.NULL
-        lib.cnif_nlsock_close(sock)
+        if sock:
+            ffi.release(sock)
 
     def __enter__(self) -> Self:
         return self
