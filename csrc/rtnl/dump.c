@@ -21,6 +21,7 @@ struct sink {
     size_t room;
     int32_t index;
     uint32_t table;
+    const char *kind;
     bool (*parse)(const struct nlmsghdr *nlh, void *item);
     bool (*wanted)(const struct sink *sink, const void *item);
 };
@@ -79,11 +80,13 @@ static bool parse_route(const struct nlmsghdr *nlh, void *item)
     return cnif_route_parse(nlh, item);
 }
 
-static bool any(const struct sink *sink, const void *item)
+/* Of a kind it has no driver for the kernel returns all links. */
+static bool link_wanted(const struct sink *sink, const void *item)
 {
-    (void)sink;
-    (void)item;
-    return true;
+    const struct cnif_link *link = item;
+
+    return (!sink->index || sink->index == link->master) &&
+           (!sink->kind || strcmp(sink->kind, link->kind) == 0);
 }
 
 /* Kernels without strict checking ignore the index of an address dump. */
@@ -106,7 +109,11 @@ static bool route_wanted(const struct sink *sink, const void *item)
 int cnif_link_dump(struct cnif_nlsock *sock, int32_t master, const char *kind,
                    struct cnif_link **ret_links, size_t *ret_count, struct cnif_err *reterr)
 {
-    struct sink sink = {.item_size = sizeof(struct cnif_link), .parse = parse_link, .wanted = any};
+    struct sink sink = {.item_size = sizeof(struct cnif_link),
+                        .index = master,
+                        .kind = kind,
+                        .parse = parse_link,
+                        .wanted = link_wanted};
     uint8_t data[256] __attribute__((aligned(4)));
     struct cnif_nlbuf buf;
     int r;
