@@ -5,18 +5,64 @@
 #include "base/fault.h"
 
 #include <fcntl.h>
+#include <pthread.h>
 #include <string.h>
+#include <sys/mount.h>
 
-/* /proc/sys/net shows the namespace of the thread that opens a file in it. */
-static int open_sysctl(const char *path, int flags, struct cnif_err *reterr)
+/* So many namespaces a proc instance may have seen before it is replaced. */
+#define PROC_USES 32
+
+/*
+ * A proc instance of our own.  /proc/sys/net shows the namespace of the thread
+ * that opens a file in it, and what it showed to each namespace stays cached
+ * under the same name: finding a file in the instance that everybody uses takes
+ * time in proportion to the namespaces alive, milliseconds on a full node.  A
+ * fresh instance has seen none.
+ */
+static struct {
+    pthread_mutex_t lock;
+    int fd;
+    unsigned uses;
+    bool refused; /* we may not make one: /proc has to do */
+} proc = {.lock = PTHREAD_MUTEX_INITIALIZER, .fd = -1};
+
+static int make_proc(void)
+{
+    cnif_cleanup_close int context = fsopen("proc", FSOPEN_CLOEXEC);
+
+    if (context < 0 || fsconfig(context, FSCONFIG_CMD_CREATE, NULL, NULL, 0) < 0)
+        return -1;
+    return fsmount(context, FSMOUNT_CLOEXEC,
+                   MOUNT_ATTR_NOSUID | MOUNT_ATTR_NODEV | MOUNT_ATTR_NOEXEC);
+}
+
+/* A descriptor of the instance's root, the caller's to close; -1: use /proc. */
+static int open_proc(void)
+{
+    int old = -1, fd;
+
+    (void)pthread_mutex_lock(&proc.lock);
+    if (!proc.refused && (proc.fd < 0 || ++proc.uses > PROC_USES)) {
+        old = proc.fd;
+        proc.fd = make_proc();
+        proc.uses = 0;
+        proc.refused = proc.fd < 0;
+    }
+    fd = proc.fd < 0 ? -1 : fcntl(proc.fd, F_DUPFD_CLOEXEC, 3);
+    (void)pthread_mutex_unlock(&proc.lock);
+    cnif_closep(&old);
+    return fd;
+}
+
+static int open_sysctl(int proc_fd, const char *path, int flags, struct cnif_err *reterr)
 {
     char full[160];
-    int n = snprintf(full, sizeof(full), "/proc/sys/%s", path);
+    int n = snprintf(full, sizeof(full), proc_fd < 0 ? "/proc/sys/%s" : "sys/%s", path);
     int fd;
 
     if (n < 0 || (size_t)n >= sizeof(full))
         return cnif_err_errno(reterr, ENAMETOOLONG, "open sysctl %s", path);
-    fd = open(full, flags | O_CLOEXEC);
+    fd = openat(proc_fd < 0 ? AT_FDCWD : proc_fd, full, flags | O_CLOEXEC);
     return fd < 0 ? cnif_err_errno(reterr, errno, "open sysctl %s", path) : fd;
 }
 
@@ -31,9 +77,9 @@ static int read_here(int fd, const char *path, char *value, size_t size, struct 
     return 0;
 }
 
-static int write_here(const struct cnif_sysctl *sysctl, struct cnif_err *reterr)
+static int write_here(int proc_fd, const struct cnif_sysctl *sysctl, struct cnif_err *reterr)
 {
-    cnif_cleanup_close int fd = open_sysctl(sysctl->path, O_RDWR, reterr);
+    cnif_cleanup_close int fd = open_sysctl(proc_fd, sysctl->path, O_RDWR, reterr);
     char value[64];
     int r;
 
@@ -53,16 +99,21 @@ static int write_here(const struct cnif_sysctl *sysctl, struct cnif_err *reterr)
 int cnif_sysctl_write(int netns_fd, const struct cnif_sysctl *sysctls, size_t count,
                       struct cnif_err *reterr)
 {
+    cnif_cleanup_close int proc_fd = -1;
     struct cnif_netns_visit visit;
-    int r = cnif_netns_enter(&visit, netns_fd, reterr);
     size_t i;
+    int r;
 
+    if (!count)
+        return 0;
+    r = cnif_netns_enter(&visit, netns_fd, reterr);
     if (r < 0)
         return r;
+    proc_fd = open_proc();
     for (i = 0; r == 0 && i < count; i++) {
         struct cnif_err err;
 
-        r = write_here(&sysctls[i], &err);
+        r = write_here(proc_fd, &sysctls[i], &err);
         if (r < 0 && sysctls[i].optional)
             r = 0;
         else if (r < 0 && reterr)
@@ -75,13 +126,14 @@ int cnif_sysctl_write(int netns_fd, const struct cnif_sysctl *sysctls, size_t co
 int cnif_sysctl_read(int netns_fd, const char *path, char *value, size_t size,
                      struct cnif_err *reterr)
 {
-    cnif_cleanup_close int fd = -1;
+    cnif_cleanup_close int fd = -1, proc_fd = -1;
     struct cnif_netns_visit visit;
     int r = cnif_netns_enter(&visit, netns_fd, reterr);
 
     if (r < 0)
         return r;
-    fd = open_sysctl(path, O_RDONLY, reterr);
+    proc_fd = open_proc();
+    fd = open_sysctl(proc_fd, path, O_RDONLY, reterr);
     r = fd < 0 ? fd : read_here(fd, path, value, size, reterr);
     cnif_netns_leave(&visit);
     return r;

@@ -165,10 +165,7 @@ enum shim_outcome shim_forward(struct shim_call *call, const char **ret_why)
         *ret_why = "the CNI_ environment variables are longer than 64 KiB";
         return SHIM_UNUSABLE;
     }
-    fd = connect_service(call->socket, &outcome, ret_why);
-    if (fd < 0)
-        return outcome;
-
+    /* All of it before the service wakes up, so that it finds the request when it looks. */
     rc = sys_open("/proc/self/ns/net", O_RDONLY | O_CLOEXEC);
     if (rc < 0 || sys_statx("/proc/self/ns/mnt", 0, STATX_INO, &mnt) < 0) {
         *ret_why = "/proc does not show the caller's namespaces";
@@ -184,9 +181,11 @@ enum shim_outcome shim_forward(struct shim_call *call, const char **ret_why)
     }
     shim_request_end(&call->request, shim_makedev(mnt.stx_dev_major, mnt.stx_dev_minor),
                      mnt.stx_ino, n_fds == 3);
-    (void)sys_set_timeout(fd, SO_RCVTIMEO_OLD, ANSWER_SECONDS);
-
+    fd = connect_service(call->socket, &outcome, ret_why);
+    if (fd < 0)
+        return outcome;
     send_all(fd, &call->request, fds, n_fds);
+    (void)sys_set_timeout(fd, SO_RCVTIMEO_OLD, ANSWER_SECONDS);
     have = receive(fd, answer_room, 0, SHIM_HEADER_SIZE, sizeof(answer_room));
     if (!shim_answer_header(answer_room, &answer))
         SHIM_FAIL(SHIM_TRY_AGAIN_LATER, "the cnifast service gave an answer that is none");

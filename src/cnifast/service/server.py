@@ -24,6 +24,7 @@ if TYPE_CHECKING:
 DRAIN_SECONDS = 30  # for the calls that are in flight when the end comes
 SWITCH_SECONDS = 0.0005  # how long one thread may keep the others from running
 FIRST_THREADS = 2  # the fewer take turns, the more of what each needs is still in the caches
+YOUNG_OBJECTS = 20_000  # before the garbage collector looks for cycles; a call makes few, if any
 
 
 class Server:
@@ -89,6 +90,7 @@ class Server:
                 self.log("unavailable", plugin=name, error=e)
         gc.collect()
         gc.freeze()
+        gc.set_threshold(YOUNG_OBJECTS, 20, 50)
 
     def find(self, name: str) -> Plugin:
         """Return the plugin of a name, without a look at the import system if it is known."""
