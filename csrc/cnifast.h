@@ -359,8 +359,9 @@ struct cnif_endpoint {
     uint32_t mtu; /* 0: the kernel's choice */
     bool has_mac;
     uint8_t mac[6];
-    bool up;       /* false: leave the link down and without addresses */
-    bool wait_dad; /* do not return before duplicate address detection has ended */
+    bool up;         /* false: leave the link down and without addresses */
+    bool wait_dad;   /* do not return before duplicate address detection has ended */
+    bool arp_notify; /* announce the addresses when the link comes up */
     const struct cnif_sysctl *sysctls; /* in the container, before the link is up */
     size_t n_sysctls;
     const struct cnif_ip *addresses;

@@ -11,6 +11,7 @@
 
 #include <errno.h>
 #include <linux/if_addr.h>
+#include <linux/ip.h>
 #include <linux/if_link.h>
 #include <linux/rtnetlink.h>
 #include <net/if.h>
@@ -53,12 +54,30 @@ static struct cnif_nlbuf *next(struct batch *batch)
     return batch->result == 0 ? &batch->buf : NULL;
 }
 
+/* As net/ipv4/conf/NAME/arp_notify does, without a file to find. */
+static void put_arp_notify(struct cnif_nlbuf *buf, int32_t index)
+{
+    size_t spec, inet, conf;
+
+    cnif_link_begin_change(buf, index, 0, 0, "set arp_notify of link");
+    spec = cnif_nlattr_nest(buf, IFLA_AF_SPEC);
+    inet = cnif_nlattr_nest(buf, AF_INET);
+    conf = cnif_nlattr_nest(buf, IFLA_INET_CONF);
+    cnif_nlattr_put_u32(buf, IPV4_DEVCONF_ARP_NOTIFY, 1);
+    cnif_nlattr_nest_end(buf, conf);
+    cnif_nlattr_nest_end(buf, inet);
+    cnif_nlattr_nest_end(buf, spec);
+    cnif_nlmsg_end(buf);
+}
+
 /* Addresses before the link is up, routes after. */
 static void send_all(struct batch *batch, const struct cnif_endpoint *endpoint, int32_t index)
 {
     struct cnif_nlbuf *buf;
     size_t i;
 
+    if (endpoint->arp_notify && (buf = next(batch)))
+        put_arp_notify(buf, index);
     for (i = 0; i < endpoint->n_addresses && (buf = next(batch)); i++)
         cnif_addr_put_add(buf, index, &endpoint->addresses[i],
                           address_flags(endpoint, &endpoint->addresses[i]));

@@ -7,7 +7,7 @@ binary or to nothing of that name.
 from __future__ import annotations
 
 from cnifast.invoke.exec import exec_plugin
-from cnifast.invoke.find import find_in_path
+from cnifast.invoke.find import find
 from cnifast.invoke.shimfile import is_ours
 from cnifast.protocol.codec import loads
 from cnifast.protocol.errors import CNIError, RunCold
@@ -40,12 +40,12 @@ def find_foreign(req: Request, plugin: str, ours: Container[str]) -> str | None:
     if not place.delegates and not all(name.startswith("/") for name in req.path.split(":")):
         raise RunCold("CNI_PATH is relative to the caller's directory")
     try:
-        path = find_in_path(plugin, req.path)
+        path, status = find(plugin, req.path)
     except CNIError:
         if plugin in ours:
             return None
         raise
-    if plugin in ours and is_ours(path):
+    if plugin in ours and is_ours(path, status):
         return None
     if not place.delegates:
         raise RunCold(f"{path} has to be executed where the caller is")

@@ -10,7 +10,16 @@ from cnifast.protocol.errors import INTERNAL, CNIError
 
 
 def find_in_path(plugin: str, path: str) -> str:
-    """Return the first regular file named ``plugin`` in the directories of ``path``.
+    """Return the path of what `find` finds.
+
+    Raises:
+        CNIError: as `find` does.
+    """
+    return find(plugin, path)[0]
+
+
+def find(plugin: str, path: str) -> tuple[str, os.stat_result]:
+    """Return path and status of the first regular file named ``plugin`` in ``path``.
 
     Args:
         plugin: a plain file name.
@@ -30,8 +39,9 @@ def find_in_path(plugin: str, path: str) -> str:
     for directory in directories:
         candidate = f"{directory}/{plugin}" if directory else plugin
         try:
-            if S_ISREG(os.stat(candidate).st_mode):
-                return candidate
+            status = os.stat(candidate)
+            if S_ISREG(status.st_mode):
+                return candidate, status
         except (OSError, ValueError):
             continue
     raise CNIError(

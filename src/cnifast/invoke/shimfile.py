@@ -33,13 +33,14 @@ class ShimFile:
         self.script = script
 
 
-def is_ours(path: str) -> bool:
+def is_ours(path: str, status: os.stat_result | None = None) -> bool:
     """Tell whether the file at a path is our plugin binary; what cannot be read is not.
 
-    The answer is remembered for as long as the file stays the same.
+    ``status`` is the file's, for callers who have it.  The answer is remembered for as long as
+    the file stays the same.
     """
     try:
-        st = os.stat(path)
+        st = status or os.stat(path)
     except OSError:
         return False
     identity = (st.st_dev, st.st_ino, st.st_mtime_ns, st.st_size)

@@ -27,7 +27,8 @@ class Endpoint:
     """The container's side of an attachment, in the form C takes.
 
     ``netns`` is the file descriptor of its namespace; ``addresses`` are texts such as
-    "10.1.0.5/16"; ``sysctls`` are (path, value, optional), set before the link is up.  With
+    "10.1.0.5/16"; ``sysctls`` are (path, value, optional), set before the link is up, and so is
+    ``arp_notify``, which tells the neighbours of a new address (net/ipv4/conf/*/arp_notify).  With
     ``wait_dad`` IPv6 addresses go through duplicate address detection and its end is waited
     for; otherwise they are valid at once.
 
@@ -46,12 +47,13 @@ class Endpoint:
         mac: str = "",
         up: bool = True,
         wait_dad: bool = False,
-        sysctls: Sequence[tuple[str, str, bool]] = (),
+        arp_notify: bool = False,
+        sysctls: tuple[tuple[str, str, bool], ...] = (),
         addresses: Sequence[str] = (),
         routes: Sequence[Route] = (),
     ) -> None:
         name = ffi.new("char []", c_text(ifname))
-        wanted = Sysctls(sysctls)
+        wanted = Sysctls.shared(sysctls)
         ips = ffi.new("struct cnif_ip []", len(addresses))
         for i, address in enumerate(addresses):
             fill_ip(ips[i], *parse_prefix(address))
@@ -60,7 +62,7 @@ class Endpoint:
             _fill_route(hops[i], route)
         struct = ffi.new("struct cnif_endpoint *")
         struct.netns_fd, struct.ifname, struct.mtu = netns, name, mtu
-        struct.up, struct.wait_dad = up, wait_dad
+        struct.up, struct.wait_dad, struct.arp_notify = up, wait_dad, arp_notify
         if mac:
             struct.has_mac, struct.mac = True, mac_bytes(mac)
         struct.sysctls, struct.n_sysctls = wanted.array, wanted.count

@@ -134,8 +134,22 @@ class Sysctls:
         self.array = ffi.new("struct cnif_sysctl []", self._kept)
         self.count = len(self._kept)
 
+    @classmethod
+    def shared(cls, wanted: tuple[tuple[str, str, bool], ...]) -> Sysctls:
+        """Return the same object for the same sysctls, which calls keep asking for."""
+        found = _shared.get(wanted)
+        if found is None:
+            if len(_shared) >= _SHARED_MAX:
+                _shared.clear()
+            found = _shared[wanted] = cls(wanted)
+        return found
 
-def write_sysctls(wanted: Iterable[tuple[str, str, bool]], netns: int = -1) -> None:
+
+_shared: dict[tuple[tuple[str, str, bool], ...], Sysctls] = {}
+_SHARED_MAX = 64
+
+
+def write_sysctls(wanted: tuple[tuple[str, str, bool], ...], netns: int = -1) -> None:
     """Give sysctls, (path, value, optional) each, their values in a namespace (-1: here).
 
     One that has its value already is not written.
@@ -144,5 +158,5 @@ def write_sysctls(wanted: Iterable[tuple[str, str, bool]], netns: int = -1) -> N
         KernelError: one that is not optional is missing or cannot be written.
     """
     err = new_error()
-    sysctls = Sysctls(wanted)
+    sysctls = Sysctls.shared(wanted)
     check(lib.cnif_sysctl_write(netns, sysctls.array, sysctls.count, err), err)

@@ -216,13 +216,13 @@ def _with_gateway(route: Route, gateway: str | None) -> Route:
     )
 
 
-def ipv6_sysctls(ifname: str) -> list[tuple[str, str, bool]]:
+def ipv6_sysctls(ifname: str) -> tuple[tuple[str, str, bool], ...]:
     """Return what a container with an IPv6 address needs of its kernel settings."""
-    return [
+    return (
         ("net/ipv6/conf/lo/disable_ipv6", "0", False),
         (f"net/ipv6/conf/{ifname}/disable_ipv6", "0", False),
         (f"net/ipv6/conf/{ifname}/keep_addr_on_down", "1", False),
-    ]
+    )
 
 
 def required_prev_result(req: Request) -> Result:

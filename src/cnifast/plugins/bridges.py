@@ -64,7 +64,7 @@ def ensure_bridge(
     except FileNotFoundError:
         link = _create(session, name, mtu, vlan_filtering)
     # The routes of this interface are ours: no router advertisement may add any.
-    write_sysctls([(f"net/ipv6/conf/{name}/accept_ra", "0", True)], session.host_netns)
+    write_sysctls(((f"net/ipv6/conf/{name}/accept_ra", "0", True),), session.host_netns)
     missing = (IFF_UP | (IFF_PROMISC if promisc else 0)) & ~link.flags
     if missing:
         host.set_link(link.index, up=True, promisc=True if missing & IFF_PROMISC else None)
@@ -187,7 +187,7 @@ def ensure_forwarding(session: Session, families: set[int]) -> None:
     Raises:
         CNIError: the kernel setting cannot be written.
     """
-    wanted = [(_FORWARDING[family], "1", False) for family in sorted(families)]
+    wanted = tuple((_FORWARDING[family], "1", False) for family in sorted(families))
     try:
         write_sysctls(wanted, session.host_netns)
     except OSError as e:

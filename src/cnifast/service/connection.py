@@ -16,6 +16,8 @@ from cnifast.protocol import wire
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
+    import _socket
+
     from cnifast.protocol.wire import WireRequest
 
 STALL_SECONDS = 5  # without a byte
@@ -40,7 +42,7 @@ class Connection:
 
     __slots__ = ("_deadline", "_fds", "_sock")
 
-    def __init__(self, sock: socket.socket) -> None:
+    def __init__(self, sock: _socket.socket) -> None:
         self._sock = sock
         self._fds: list[int] = []
         self._deadline = 0.0

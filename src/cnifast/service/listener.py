@@ -7,6 +7,7 @@ The one of systemd lives on without us, and so do the connections that wait in i
 
 from __future__ import annotations
 
+import _socket
 import fcntl
 import os
 import select
@@ -33,7 +34,7 @@ class Listener:
 
     path: str
 
-    def acceptor(self) -> Callable[[], socket.socket | None]:
+    def acceptor(self) -> Callable[[], _socket.socket | None]:
         """Return what one thread calls to wait for a connection; None means: no more."""
         raise NotImplementedError
 
@@ -56,13 +57,15 @@ class _Own(Listener):
         self._stopped = False
         self._identity = _identity(path)
 
-    def acceptor(self) -> Callable[[], socket.socket | None]:
-        accept = self._sock.accept
+    def acceptor(self) -> Callable[[], _socket.socket | None]:
+        # What socket.accept() does, without asking the kernel what kind of socket it is.
+        accept = self._sock._accept  # type: ignore[attr-defined] # noqa: SLF001
 
-        def wait() -> socket.socket | None:
+        def wait() -> _socket.socket | None:
             while True:
                 try:
-                    return accept()[0]
+                    fd, _ = accept()
+                    return _socket.socket(socket.AF_UNIX, socket.SOCK_STREAM, 0, fd)
                 except ConnectionAbortedError:
                     continue
                 except OSError:
@@ -92,12 +95,12 @@ class _Activated(Listener):
         self._stop = os.eventfd(0, os.EFD_CLOEXEC | os.EFD_NONBLOCK)
         self.path = str(self._sock.getsockname())
 
-    def acceptor(self) -> Callable[[], socket.socket | None]:
+    def acceptor(self) -> Callable[[], _socket.socket | None]:
         epoll = select.epoll()
         epoll.register(self._sock, select.EPOLLIN | select.EPOLLEXCLUSIVE)
         epoll.register(self._stop, select.EPOLLIN)
 
-        def wait() -> socket.socket | None:
+        def wait() -> _socket.socket | None:
             while True:
                 ready = [fd for fd, _ in epoll.poll()]
                 if self._stop in ready:
@@ -180,7 +183,7 @@ def check_directory(path: str) -> None:
         raise PermissionError(f"{path} belongs to or can be written by others")
 
 
-def peer(conn: socket.socket) -> tuple[int, int]:
+def peer(conn: _socket.socket) -> tuple[int, int]:
     """Return (process ID, user ID) of whoever connected, as seen from here."""
     pid, uid, _ = _PEER.unpack(conn.getsockopt(socket.SOL_SOCKET, socket.SO_PEERCRED, _PEER.size))
     return pid, uid

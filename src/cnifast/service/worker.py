@@ -20,7 +20,7 @@ from cnifast.service.paths import named_paths, same_path
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    import socket
+    import _socket
     from collections.abc import Callable
     from typing import Protocol
 
@@ -85,7 +85,7 @@ class Worker(threading.Thread):
     def __init__(
         self,
         number: int,
-        accept: Callable[[], socket.socket | None],
+        accept: Callable[[], _socket.socket | None],
         pool: Pool,
         home: Home,
         log: Log,
@@ -120,7 +120,7 @@ class Worker(threading.Thread):
                 self.last = time.monotonic()
                 self.busy = False
 
-    def _serve(self, sock: socket.socket) -> None:
+    def _serve(self, sock: _socket.socket) -> None:
         """Answer the one call of a connection."""
         start = time.monotonic()
         conn = Connection(sock)

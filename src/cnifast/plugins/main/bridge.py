@@ -180,6 +180,7 @@ def _attach(
         mac=wanted_mac(req) or random_mac(),
         up=not conf.disable_container_interface,
         wait_dad=conf.enabledad,
+        arp_notify=bool(addresses),
         sysctls=_container_sysctls(req.ifname, conf, addresses),
         addresses=addresses,
         routes=routes_with_gateways(result.routes, result.ips),
@@ -203,16 +204,15 @@ def _attach(
 
 def _container_sysctls(
     ifname: str, conf: BridgeConf, addresses: list[str]
-) -> list[tuple[str, str, bool]]:
+) -> tuple[tuple[str, str, bool], ...]:
     """Return the kernel settings of the container's interface; without addresses there are none."""
     if not addresses:
-        return []
-    wanted = [
+        return ()
+    wanted: tuple[tuple[str, str, bool], ...] = (
         (f"net/ipv6/conf/{ifname}/accept_dad", "1" if conf.enabledad else "0", True),
-        (f"net/ipv4/conf/{ifname}/arp_notify", "1", True),
-    ]
+    )
     if conf.enabledad:
-        wanted.append((f"net/ipv6/conf/{ifname}/enhanced_dad", "1", True))
+        wanted += ((f"net/ipv6/conf/{ifname}/enhanced_dad", "1", True),)
     if any(":" in address for address in addresses):
         wanted += ipv6_sysctls(ifname)
     return wanted

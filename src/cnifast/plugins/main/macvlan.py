@@ -110,6 +110,7 @@ def add(req: Request) -> Result:
             req.ifname,
             mtu=conf.mtu,
             mac=conf.mac,
+            arp_notify=bool(addresses),
             sysctls=_container_sysctls(req.ifname, addresses),
             addresses=addresses,
             routes=routes_with_gateways(result.routes, result.ips),
@@ -138,14 +139,13 @@ def _look_at_master(session: Session, conf: MacvlanConf) -> Link:
         return _master(inside, conf)
 
 
-def _container_sysctls(ifname: str, addresses: list[str]) -> list[tuple[str, str, bool]]:
+def _container_sysctls(ifname: str, addresses: list[str]) -> tuple[tuple[str, str, bool], ...]:
     """Return the kernel settings of the container's interface; without addresses there are none."""
     if not addresses:
-        return []
-    wanted = [
-        (f"net/ipv4/conf/{ifname}/arp_notify", "1", True),
+        return ()
+    wanted: tuple[tuple[str, str, bool], ...] = (
         (f"net/ipv6/conf/{ifname}/ndisc_notify", "1", True),
-    ]
+    )
     if any(":" in address for address in addresses):
         wanted += ipv6_sysctls(ifname)
     return wanted
