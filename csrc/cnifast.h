@@ -423,6 +423,25 @@ int cnif_attach_macvlan(struct cnif_nlsock *host, const struct cnif_macvlan_host
                         struct cnif_attached *ret, struct cnif_err *reterr);
 
 /*
+ * The same in two steps: the pair is made by another thread, while the caller
+ * finds out what the container's end shall have.  `endpoint` needs netns_fd,
+ * ifname, mtu and mac for the first step, and all of it for the second.
+ */
+struct cnif_pair;
+
+int cnif_pair_begin(const struct cnif_veth_host *veth, const struct cnif_endpoint *endpoint,
+                    struct cnif_pair **ret, struct cnif_err *reterr);
+/* Wait until the pair is there; its failure is reported again by cnif_pair_attach. */
+int cnif_pair_wait(struct cnif_pair *pair, struct cnif_err *reterr);
+/* As cnif_attach_veth from then on.  The pair is released, whatever comes of it. */
+int cnif_pair_attach(struct cnif_pair *pair, struct cnif_nlsock *host,
+                     const struct cnif_veth_host *veth, const struct cnif_endpoint *endpoint,
+                     enum cnif_linger linger, struct cnif_attached *ret, struct cnif_err *reterr);
+/* Undo cnif_pair_begin.  The pair is released; NULL is allowed. */
+void cnif_pair_cancel(struct cnif_pair *pair, const struct cnif_veth_host *veth,
+                      enum cnif_linger linger);
+
+/*
  * Delete the link `name` in the namespace `netns_fd` (-1: here) and return as
  * soon as its name and addresses are free, while the kernel finishes behind
  * `linger`.  With `alias`, only if the link has that one or none.  *ret_found tells whether

@@ -1,41 +1,23 @@
 #include "attach/linger.h"
 
+#include "attach/pool.h"
 #include "base/cleanup.h"
 #include "netlink/nlsock.h"
 
 #include <fcntl.h>
-#include <pthread.h>
 #include <signal.h>
 #include <stdatomic.h>
 #include <sys/eventfd.h>
-#include <time.h>
-
-#define THREADS_MAX  64
-#define IDLE_SECONDS 10
-#define STACK_SIZE   ((size_t)64 * 1024)
 
 struct cnif_errand {
+    struct cnif_task task;
     struct cnif_nlsock *sock;
-    struct cnif_errand *next;
     int32_t index;
     int fd;       /* an eventfd, or the end of a pipe whose other end a child has */
     int32_t code; /* valid once fd was signalled by a thread */
     bool child;
     atomic_int holders;
 };
-
-/* Threads wait for errands, and leave when there were none for a while. */
-static struct {
-    pthread_mutex_t lock;
-    pthread_cond_t come;
-    struct cnif_errand *first;
-    struct cnif_errand **last;
-    unsigned waiting; /* errands in the list */
-    unsigned idle;
-    unsigned threads;
-} pool = {.lock = PTHREAD_MUTEX_INITIALIZER, .come = PTHREAD_COND_INITIALIZER, .last = &pool.first};
-
-static pthread_once_t fork_once = PTHREAD_ONCE_INIT;
 
 void cnif_errand_drop(struct cnif_errand *errand)
 {
@@ -68,8 +50,9 @@ int cnif_errand_outcome(struct cnif_errand *errand)
     return n == sizeof(code) ? -code : -EIO; /* it was killed */
 }
 
-static void run(struct cnif_errand *errand)
+static void run(struct cnif_task *task)
 {
+    struct cnif_errand *errand = (struct cnif_errand *)(void *)task; /* its first member */
     uint64_t one = 1;
 
     errand->code = -cnif_link_delete(errand->sock, errand->index, NULL);
@@ -77,100 +60,13 @@ static void run(struct cnif_errand *errand)
     cnif_errand_drop(errand);
 }
 
-/* With the lock held: the next errand, NULL after a while without any. */
-static struct cnif_errand *await_errand(void)
-{
-    struct cnif_errand *errand;
-    struct timespec until;
-
-    (void)clock_gettime(CLOCK_REALTIME, &until);
-    until.tv_sec += IDLE_SECONDS;
-    pool.idle++;
-    while (!pool.first) {
-        if (pthread_cond_timedwait(&pool.come, &pool.lock, &until) == ETIMEDOUT)
-            break;
-    }
-    pool.idle--;
-    errand = pool.first;
-    if (errand) {
-        pool.first = errand->next;
-        if (!pool.first)
-            pool.last = &pool.first;
-        pool.waiting--;
-    }
-    return errand;
-}
-
-static void *serve(void *arg)
-{
-    struct cnif_errand *errand;
-
-    (void)arg;
-    (void)pthread_mutex_lock(&pool.lock);
-    while ((errand = await_errand())) {
-        (void)pthread_mutex_unlock(&pool.lock);
-        run(errand);
-        (void)pthread_mutex_lock(&pool.lock);
-    }
-    pool.threads--;
-    (void)pthread_mutex_unlock(&pool.lock);
-    return NULL;
-}
-
-/* The threads of a process do not survive its fork; the child starts with none. */
-static void forget_threads(void)
-{
-    (void)pthread_mutex_init(&pool.lock, NULL);
-    (void)pthread_cond_init(&pool.come, NULL);
-    pool.first = NULL;
-    pool.last = &pool.first;
-    pool.waiting = pool.idle = pool.threads = 0;
-}
-
-static void watch_forks(void)
-{
-    (void)pthread_atfork(NULL, NULL, forget_threads);
-}
-
-/* With the lock held. */
-static int add_thread(void)
-{
-    pthread_attr_t attr;
-    pthread_t thread;
-    int code = pthread_attr_init(&attr);
-
-    if (code)
-        return code;
-    (void)pthread_attr_setdetachstate(&attr, PTHREAD_CREATE_DETACHED);
-    (void)pthread_attr_setstacksize(&attr, STACK_SIZE);
-    code = pthread_create(&thread, &attr, serve, NULL);
-    (void)pthread_attr_destroy(&attr);
-    if (code == 0)
-        pool.threads++;
-    return code;
-}
-
 static int send_thread(struct cnif_errand *errand)
 {
-    int code = 0;
-
     errand->fd = eventfd(0, EFD_CLOEXEC);
     if (errand->fd < 0)
         return -errno;
-    (void)pthread_once(&fork_once, watch_forks);
-    (void)pthread_mutex_lock(&pool.lock);
-    /* One that is only about to wake still counts as idle, hence the comparison. */
-    if (pool.idle <= pool.waiting && pool.threads < THREADS_MAX)
-        code = add_thread();
-    if (code == 0 || pool.threads) {
-        code = 0;
-        *pool.last = errand;
-        pool.last = &errand->next;
-        pool.waiting++;
-        (void)pthread_cond_signal(&pool.come);
-    }
-    (void)pthread_mutex_unlock(&pool.lock);
-    return -code;
+    errand->task.run = run;
+    return cnif_pool_submit(&errand->task);
 }
 
 /*

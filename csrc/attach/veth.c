@@ -1,6 +1,8 @@
 /*
  * A veth attachment: the pair in one message, the container's end in one batch.
  */
+#include "attach/veth.h"
+
 #include "attach/detach.h"
 #include "attach/endpoint.h"
 #include "attach/watch.h"
@@ -17,11 +19,10 @@
 
 #define UP_TIMEOUT_MS 5000
 
-static int create(struct cnif_nlsock *host, const struct cnif_veth_host *veth,
-                  const struct cnif_endpoint *endpoint, struct cnif_link *ret, bool *ret_refused,
-                  struct cnif_err *reterr)
+void cnif_veth_describe(const struct cnif_veth_host *veth, const struct cnif_endpoint *endpoint,
+                        struct cnif_link_spec *ret)
 {
-    struct cnif_link_spec spec = {
+    *ret = (struct cnif_link_spec){
         .kind = "veth",
         .name = veth->name,
         .mtu = endpoint->mtu,
@@ -35,10 +36,8 @@ static int create(struct cnif_nlsock *host, const struct cnif_veth_host *veth,
                  .netns_fd = endpoint->netns_fd,
                  .has_mac = endpoint->has_mac},
     };
-
-    memcpy(spec.mac, veth->mac, sizeof(spec.mac));
-    memcpy(spec.peer.mac, endpoint->mac, sizeof(spec.peer.mac));
-    return cnif_link_create(host, &spec, ret, ret_refused, reterr);
+    memcpy(ret->mac, veth->mac, sizeof(ret->mac));
+    memcpy(ret->peer.mac, endpoint->mac, sizeof(ret->peer.mac));
 }
 
 static int clear_vlans(struct cnif_nlsock *host, int32_t index, struct cnif_err *reterr)
@@ -156,9 +155,9 @@ static int wait_up(struct cnif_nlsock *host, const struct cnif_veth_host *veth, 
     return r;
 }
 
-static int configure(struct cnif_nlsock *host, const struct cnif_veth_host *veth,
-                     const struct cnif_endpoint *endpoint, const struct cnif_link *port,
-                     struct cnif_attached *ret, struct cnif_err *reterr)
+int cnif_veth_configure(struct cnif_nlsock *host, const struct cnif_veth_host *veth,
+                        const struct cnif_endpoint *endpoint, const struct cnif_link *port,
+                        struct cnif_attached *ret, struct cnif_err *reterr)
 {
     struct ends ends = {.port = *port};
     struct cnif_link inside;
@@ -178,9 +177,8 @@ static int configure(struct cnif_nlsock *host, const struct cnif_veth_host *veth
     return 0;
 }
 
-/* Where it is not known whether there is a link, its address tells it from somebody else's. */
-static void undo(struct cnif_nlsock *host, const struct cnif_veth_host *veth,
-                 struct cnif_link *port, enum cnif_linger linger)
+void cnif_veth_undo(struct cnif_nlsock *host, const struct cnif_veth_host *veth,
+                    struct cnif_link *port, enum cnif_linger linger)
 {
     if (!port->index && (cnif_link_get(host, veth->name, 0, port, NULL) < 0 ||
                          memcmp(port->mac, veth->mac, sizeof(veth->mac)) != 0))
@@ -193,12 +191,15 @@ int cnif_attach_veth(struct cnif_nlsock *host, const struct cnif_veth_host *veth
                      struct cnif_attached *ret, struct cnif_err *reterr)
 {
     struct cnif_link port = {0};
+    struct cnif_link_spec spec;
     bool refused;
-    int r = create(host, veth, endpoint, &port, &refused, reterr);
+    int r;
 
+    cnif_veth_describe(veth, endpoint, &spec);
+    r = cnif_link_create(host, &spec, &port, &refused, reterr);
     if (r == 0)
-        r = configure(host, veth, endpoint, &port, ret, reterr);
+        r = cnif_veth_configure(host, veth, endpoint, &port, ret, reterr);
     if (r < 0 && !refused)
-        undo(host, veth, &port, linger);
+        cnif_veth_undo(host, veth, &port, linger);
     return r;
 }

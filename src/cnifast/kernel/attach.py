@@ -93,46 +93,124 @@ class AttachedVeth(Attached):
         self.bridge = bridge
 
 
+class HostEnd:
+    """The host's end of a veth pair, in the form C takes.
+
+    ``name``, ``alias`` and ``mac`` are its own, ``bridge`` is an index, ``host_netns`` the
+    bridge's namespace (-1: here); ``trunk`` lists VLAN ranges (first, last).
+
+    Raises:
+        ValueError: the MAC is malformed.
+    """
+
+    __slots__ = ("_kept", "struct")
+
+    def __init__(
+        self,
+        *,
+        name: str,
+        alias: str,
+        bridge: int,
+        mac: str,
+        host_netns: int = -1,
+        hairpin: bool = False,
+        isolated: bool = False,
+        vlan: int = 0,
+        trunk: Sequence[tuple[int, int]] = (),
+        keep_default_vlan: bool = False,
+    ) -> None:
+        names = [ffi.new("char []", c_text(text)) for text in (name, alias)]
+        wanted = Sysctls(((f"net/ipv6/conf/{name}/accept_ra", "0", True),))
+        ranges = ffi.new("struct cnif_vlan_range []", list(trunk))
+        veth = ffi.new("struct cnif_veth_host *")
+        veth.netns_fd, veth.name, veth.alias = host_netns, names[0], names[1]
+        veth.bridge, veth.mac = bridge, mac_bytes(mac)
+        veth.hairpin, veth.isolated = hairpin, isolated
+        veth.vlan, veth.keep_default_vlan = vlan, keep_default_vlan
+        veth.trunk, veth.n_trunk = ranges, len(trunk)
+        veth.sysctls, veth.n_sysctls = wanted.array, wanted.count
+        self.struct = veth
+        self._kept = (names, wanted, ranges)
+
+
 def attach_veth(
-    host: Handle,
-    endpoint: Endpoint,
-    *,
-    name: str,
-    alias: str,
-    bridge: int,
-    mac: str,
-    host_netns: int = -1,
-    exits: bool = False,
-    hairpin: bool = False,
-    isolated: bool = False,
-    vlan: int = 0,
-    trunk: Sequence[tuple[int, int]] = (),
-    keep_default_vlan: bool = False,
+    host: Handle, endpoint: Endpoint, *, exits: bool = False, **host_end: Any
 ) -> AttachedVeth:
     """Join a container to a bridge by a veth pair and wait until its port forwards.
 
-    ``name``, ``alias`` and ``mac`` are the host end's, ``bridge`` an index; ``trunk`` lists
-    VLAN ranges (first, last).  ``exits``: this process is about to exit, so that whatever the
-    kernel takes long for is left to a child.
+    ``host_end`` are the arguments of `HostEnd`.  ``exits``: this process is about to exit, so
+    that whatever the kernel takes long for is left to a child.
 
     Raises:
         FileExistsError: a link of either name is there already.
         KernelError: a step failed; nothing is left.
     """
     err = new_error()
-    kept = [ffi.new("char []", c_text(text)) for text in (name, alias)]
-    wanted = Sysctls(((f"net/ipv6/conf/{name}/accept_ra", "0", True),))
-    ranges = ffi.new("struct cnif_vlan_range []", list(trunk))
-    veth = ffi.new("struct cnif_veth_host *")
-    veth.netns_fd, veth.name, veth.alias = host_netns, kept[0], kept[1]
-    veth.bridge, veth.mac = bridge, mac_bytes(mac)
-    veth.hairpin, veth.isolated = hairpin, isolated
-    veth.vlan, veth.keep_default_vlan = vlan, keep_default_vlan
-    veth.trunk, veth.n_trunk = ranges, len(trunk)
-    veth.sysctls, veth.n_sysctls = wanted.array, wanted.count
+    veth = HostEnd(**host_end)
     attached = ffi.new("struct cnif_attached *")
-    rc = lib.cnif_attach_veth(host.raw, veth, endpoint.struct, _linger(exits), attached, err)
+    rc = lib.cnif_attach_veth(host.raw, veth.struct, endpoint.struct, _linger(exits), attached, err)
     check(rc, err)
+    return _attached_veth(attached)
+
+
+class Pair:
+    """A veth pair that another thread makes while its user finds out what it shall have.
+
+    It ends with ``attach``, or with ``cancel``.
+    """
+
+    __slots__ = ("_linger", "_raw", "_veth")
+
+    def __init__(
+        self, netns: int, ifname: str, host_end: HostEnd, *, mtu: int, mac: str, exits: bool
+    ) -> None:
+        """Begin: ``netns``, ``ifname``, ``mtu`` and ``mac`` are those of the later `Endpoint`.
+
+        Raises:
+            KernelError: no thread or socket can be had.
+        """
+        err = new_error()
+        raw = ffi.new("struct cnif_pair **")
+        first = Endpoint(netns, ifname, mtu=mtu, mac=mac)
+        check(lib.cnif_pair_begin(host_end.struct, first.struct, raw, err), err)
+        self._raw = raw[0]
+        self._veth = host_end
+        self._linger = _linger(exits)
+
+    def wait(self) -> None:
+        """Wait until the pair is there.
+
+        Raises:
+            FileExistsError: a link of either name was there already.
+            KernelError: it cannot be made.
+        """
+        err = new_error()
+        check(lib.cnif_pair_wait(self._raw, err), err)
+
+    def attach(self, host: Handle, endpoint: Endpoint) -> AttachedVeth:
+        """Configure both ends and wait until the bridge's port forwards.
+
+        Raises:
+            FileExistsError: a link of either name was there already.
+            KernelError: a step failed; nothing is left.
+        """
+        err = new_error()
+        attached = ffi.new("struct cnif_attached *")
+        raw, self._raw = self._raw, ffi.NULL
+        rc = lib.cnif_pair_attach(
+            raw, host.raw, self._veth.struct, endpoint.struct, self._linger, attached, err
+        )
+        check(rc, err)
+        return _attached_veth(attached)
+
+    def cancel(self) -> None:
+        """Take the pair back; nothing is done after ``attach``."""
+        raw, self._raw = self._raw, ffi.NULL
+        lib.cnif_pair_cancel(raw, self._veth.struct, self._linger)
+
+
+def _attached_veth(attached: Any) -> AttachedVeth:
+    """Return what C says of an attachment."""
     now: Any = LinkView(ffi.new("struct cnif_link *", attached.bridge))
     return AttachedVeth(attached.index, _mac(attached), attached.host_index, now)
 

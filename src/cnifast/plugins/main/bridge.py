@@ -7,7 +7,7 @@ docs/differences.md.
 from __future__ import annotations
 
 from cnifast.ipam.delegate import resolve
-from cnifast.kernel.attach import Endpoint, attach_veth, detach
+from cnifast.kernel.attach import Endpoint, HostEnd, Pair, detach
 from cnifast.plugins import bridges
 from cnifast.plugins.base import (
     Failures,
@@ -33,7 +33,6 @@ if TYPE_CHECKING:
 
     from cnifast.ipam.delegate import IPAM
     from cnifast.kernel import Link
-    from cnifast.kernel.attach import AttachedVeth
     from cnifast.protocol.request import Request
 
 __all__ = ["add", "check", "delete", "gc", "status"]
@@ -70,12 +69,17 @@ def _add(req: Request, conf: BridgeConf, ipam: IPAM | None) -> Result:
             promisc=conf.promisc_mode,
             vlan_filtering=conf.filters_vlans,
         )
+        host_end = Interface(host_name(req), random_mac())
+        mac = wanted_mac(req) or random_mac()
+        pair = _begin_pair(session, conf, index, netns, host_end, mac)
+        session.on_error(pair.cancel)
+        if ipam and not ipam.in_process:
+            pair.wait()  # it may be about to use the interface
         result = allocate(session, ipam) if ipam else Result()
         gateways = _complete(result, conf)
-        host_end = Interface(host_name(req), random_mac())
         try:
             vlan_link = _set_gateways(session, conf, index, gateways)
-            attached = _attach(session, conf, index, netns, host_end, result)
+            attached = pair.attach(session.host, _endpoint(req, conf, netns, mac, result))
         except FileExistsError:
             raise
         except OSError as e:
@@ -162,43 +166,45 @@ def _set_gateways(
     return vlan_link
 
 
-def _attach(
+def _begin_pair(
     session: Session,
     conf: BridgeConf,
     bridge: int,
     netns: int,
     host_end: Interface,
-    result: Result,
-) -> AttachedVeth:
-    """Make the veth pair and configure the container's end."""
+    mac: str,
+) -> Pair:
+    """Have the veth pair made while addresses are found."""
     req = session.req
+    end = HostEnd(
+        name=host_end.name,
+        alias=host_alias(req),
+        bridge=bridge,
+        mac=host_end.mac,
+        host_netns=session.host_netns,
+        hairpin=conf.hairpin_mode,
+        isolated=conf.port_isolation,
+        vlan=conf.vlan,
+        trunk=conf.trunk,
+        keep_default_vlan=conf.preserve_default_vlan,
+    )
+    return Pair(netns, req.ifname, end, mtu=conf.mtu, mac=mac, exits=session.exits)
+
+
+def _endpoint(req: Request, conf: BridgeConf, netns: int, mac: str, result: Result) -> Endpoint:
+    """Return what the container's end shall be."""
     addresses = [ip.address for ip in result.ips]
-    endpoint = Endpoint(
+    return Endpoint(
         netns,
         req.ifname,
         mtu=conf.mtu,
-        mac=wanted_mac(req) or random_mac(),
+        mac=mac,
         up=not conf.disable_container_interface,
         wait_dad=conf.enabledad,
         arp_notify=bool(addresses),
         sysctls=_container_sysctls(req.ifname, conf, addresses),
         addresses=addresses,
         routes=routes_with_gateways(result.routes, result.ips),
-    )
-    return attach_veth(
-        session.host,
-        endpoint,
-        name=host_end.name,
-        alias=host_alias(req),
-        bridge=bridge,
-        mac=host_end.mac,
-        host_netns=session.host_netns,
-        exits=session.exits,
-        hairpin=conf.hairpin_mode,
-        isolated=conf.port_isolation,
-        vlan=conf.vlan,
-        trunk=conf.trunk,
-        keep_default_vlan=conf.preserve_default_vlan,
     )
 
 
