@@ -13,7 +13,7 @@ from cnifast.kernel.views import LinkView
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Iterable, Sequence
     from typing import Any
 
     from cnifast._native._dump import Link
@@ -48,12 +48,12 @@ class Endpoint:
         up: bool = True,
         wait_dad: bool = False,
         arp_notify: bool = False,
-        sysctls: tuple[tuple[str, str, bool], ...] = (),
+        sysctls: Iterable[tuple[str, str, bool]] = (),
         addresses: Sequence[str] = (),
         routes: Sequence[Route] = (),
     ) -> None:
         name = ffi.new("char []", c_text(ifname))
-        wanted = Sysctls.shared(sysctls)
+        wanted = Sysctls.shared(tuple(sysctls))
         ips = ffi.new("struct cnif_ip []", len(addresses))
         for i, address in enumerate(addresses):
             fill_ip(ips[i], *parse_prefix(address))

@@ -149,7 +149,7 @@ _shared: dict[tuple[tuple[str, str, bool], ...], Sysctls] = {}
 _SHARED_MAX = 64
 
 
-def write_sysctls(wanted: tuple[tuple[str, str, bool], ...], netns: int = -1) -> None:
+def write_sysctls(wanted: Iterable[tuple[str, str, bool]], netns: int = -1) -> None:
     """Give sysctls, (path, value, optional) each, their values in a namespace (-1: here).
 
     One that has its value already is not written.
@@ -158,5 +158,5 @@ def write_sysctls(wanted: tuple[tuple[str, str, bool], ...], netns: int = -1) ->
         KernelError: one that is not optional is missing or cannot be written.
     """
     err = new_error()
-    sysctls = Sysctls.shared(wanted)
+    sysctls = Sysctls.shared(tuple(wanted))
     check(lib.cnif_sysctl_write(netns, sysctls.array, sysctls.count, err), err)
