@@ -143,12 +143,8 @@ def allocate(session: Session, ipam: IPAM) -> Result:
     """Have addresses assigned; they are given back if the session ends with an error.
 
     Raises:
-        CNIError: there are none to be had, or the container has the interface already.
+        CNIError: there are none to be had.
     """
-    if not ipam.in_process:
-        # Ours refuse an owner that has addresses.  Of a program, the addresses given back after
-        # a second ADD might be those that the first one lives on.
-        _refuse_existing(session)
     result = ipam.add(session.req)
     session.on_error(lambda: ipam.delete(session.req))
     if not result.ips:
@@ -156,8 +152,12 @@ def allocate(session: Session, ipam: IPAM) -> Result:
     return result
 
 
-def _refuse_existing(session: Session) -> None:
-    """Raise CNIError when the container has the interface that is to be created."""
+def refuse_existing(session: Session) -> None:
+    """Raise CNIError when the container has the interface that is to be created.
+
+    Ours refuse an owner that has addresses.  Of a program, the addresses given back after a
+    second ADD might be those that the first one lives on.
+    """
     ifname = session.req.ifname
     with Handle(session.netns) as container:
         try:

@@ -45,11 +45,11 @@ class StaleBridgeError(CNIError):
 
 def ensure_bridge(
     session: Session, name: str, *, mtu: int, promisc: bool, vlan_filtering: bool
-) -> int:
-    """Return the index of the bridge, which exists and is up from then on.
+) -> tuple[int, str]:
+    """Return index and MAC of the bridge, which exists and is up from then on.
 
-    The service's threads remember the bridges they have seen and do not ask again; whoever
-    uses the index calls ``confirm`` with what the kernel said of it since.
+    The service's threads remember the bridges they have seen and do not ask again, not even
+    for the MAC, which is empty then; whoever uses the index calls ``confirm`` with what the kernel said of it since.
 
     Raises:
         CNIError: the name belongs to a link of another kind.
@@ -57,7 +57,7 @@ def ensure_bridge(
     """
     index = _remembered(session).get((name, promisc))
     if index is not None:
-        return index
+        return index, ""
     host = session.host
     try:
         link = require_bridge(host, name)
@@ -68,7 +68,7 @@ def ensure_bridge(
     missing = (IFF_UP | (IFF_PROMISC if promisc else 0)) & ~link.flags
     if missing:
         host.set_link(link.index, up=True, promisc=True if missing & IFF_PROMISC else None)
-    return link.index
+    return link.index, link.mac
 
 
 def confirm(session: Session, name: str, link: Link, *, promisc: bool) -> None:
@@ -123,7 +123,7 @@ def _remove_unused(host: Handle, name: str) -> None:
 
 
 def ensure_gateway(
-    session: Session, index: int, name: str, gateway: str, *, force: bool, dad: bool
+    session: Session, index: int, name: str, gateway: str, mac: str, *, force: bool, dad: bool
 ) -> None:
     """Give a link its gateway address, such as "10.1.0.1/16", unless it has it.
 
@@ -152,8 +152,9 @@ def ensure_gateway(
                 )
             host.delete_address(index, text)
             session.on_error(_adding_back(host, index, text, nodad=not dad))
-    # A bridge takes the lowest MAC of its ports as long as it was not given one.
-    host.set_link(index, mac=host.link(index).mac)
+    # A bridge takes the lowest MAC of its ports as long as it was not given one: ``mac`` is what
+    # it had before a port joined it.
+    host.set_link(index, mac=mac or host.link(index).mac)
 
 
 def _adding_back(host: Handle, index: int, address: str, *, nodad: bool) -> Callable[[], object]:

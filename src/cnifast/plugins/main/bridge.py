@@ -23,6 +23,7 @@ from cnifast.plugins.base import (
 from cnifast.plugins.bridge_check import check
 from cnifast.plugins.bridge_conf import BridgeConf, decode_conf, load, wanted_mac
 from cnifast.protocol import ip as _ip
+from cnifast.protocol.errors import CNIError
 from cnifast.protocol.netconf import valid_attachments
 from cnifast.protocol.result import Interface, Result, Route
 
@@ -62,7 +63,7 @@ def _add(req: Request, conf: BridgeConf, ipam: IPAM | None) -> Result:
     """Attach the container, or find that the bridge is not the one it was."""
     with Session(req) as session:
         netns = session.netns
-        index = bridges.ensure_bridge(
+        index, bridge_mac = bridges.ensure_bridge(
             session,
             conf.bridge,
             mtu=conf.mtu,
@@ -78,11 +79,13 @@ def _add(req: Request, conf: BridgeConf, ipam: IPAM | None) -> Result:
         result = allocate(session, ipam) if ipam else Result()
         gateways = _complete(result, conf)
         try:
-            vlan_link = _set_gateways(session, conf, index, gateways)
+            vlan_link = _set_gateways(session, conf, (index, bridge_mac), gateways)
             attached = pair.attach(session.host, _endpoint(req, conf, netns, mac, result))
-        except FileExistsError:
-            raise
-        except OSError as e:
+        except (OSError, CNIError) as e:
+            # First of all: what else is undone depends on whether others use the bridge.
+            pair.cancel()
+            if isinstance(e, FileExistsError | CNIError):
+                raise
             if bridges.suspect(session):
                 raise bridges.StaleBridgeError(conf.bridge) from e
             raise
@@ -144,24 +147,24 @@ def _complete(result: Result, conf: BridgeConf) -> list[str]:
 
 
 def _set_gateways(
-    session: Session, conf: BridgeConf, bridge: int, gateways: list[str]
+    session: Session, conf: BridgeConf, bridge: tuple[int, str], gateways: list[str]
 ) -> Link | None:
     """Give the bridge, or the host's interface in its VLAN, the gateway addresses."""
-    index, name, vlan_link = bridge, conf.bridge, None
+    (index, mac), name, vlan_link = bridge, conf.bridge, None
     if conf.vlan and gateways:
         name = f"{conf.bridge}.{conf.vlan}"
         vlan_link = bridges.ensure_vlan_interface(
             session,
-            bridge,
+            index,
             name,
             conf.vlan,
-            session.host.link(bridge).mtu,
+            session.host.link(index).mtu,
             keep_default_vlan=conf.preserve_default_vlan,
         )
-        index = vlan_link.index
+        index, mac = vlan_link.index, vlan_link.mac
     for gateway in gateways:
         bridges.ensure_gateway(
-            session, index, name, gateway, force=conf.force_address, dad=conf.enabledad
+            session, index, name, gateway, mac, force=conf.force_address, dad=conf.enabledad
         )
     return vlan_link
 

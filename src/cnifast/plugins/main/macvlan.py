@@ -15,6 +15,7 @@ from cnifast.plugins.base import (
     allocate,
     decode,
     ipv6_sysctls,
+    refuse_existing,
     required_prev_result,
     routes_with_gateways,
 )
@@ -103,6 +104,8 @@ def add(req: Request) -> Result:
     ipam = resolve(req, conf.ipam_type) if conf.ipam_type else None
     with Session(req) as session:
         master = _look_at_master(session, conf)
+        if ipam and not ipam.in_process:
+            refuse_existing(session)
         result = allocate(session, ipam) if ipam else Result()
         addresses = [ip.address for ip in result.ips]
         endpoint = Endpoint(
