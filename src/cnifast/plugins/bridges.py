@@ -49,7 +49,8 @@ def ensure_bridge(
     """Return index and MAC of the bridge, which exists and is up from then on.
 
     The service's threads remember the bridges they have seen and do not ask again, not even
-    for the MAC, which is empty then; whoever uses the index calls ``confirm`` with what the kernel said of it since.
+    for the MAC, which is empty then; whoever uses the index calls ``confirm`` with what the
+    kernel said of it since.
 
     Raises:
         CNIError: the name belongs to a link of another kind.
