@@ -8,6 +8,7 @@ COMMANDS = {
     "serve": ("cnifast.cli.serve", "answer the calls of plugin binaries, in the foreground"),
     "plugins": ("cnifast.cli.install", "install plugin binaries, or list what is installed"),
     "ipam": ("cnifast.cli.ipam", "list or release the addresses that host-local handed out"),
+    "demo": ("cnifast.cli.demo", "attach and detach a container on a private node, and look at it"),
     "doctor": ("cnifast.cli.doctor", "say what a call would meet on this machine"),
 }
 
