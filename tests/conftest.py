@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from helpers import ways
-from helpers.node import TOOLS_PATH, Machine, Node, UnavailableError
+from helpers.node import Machine, Node, UnavailableError
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -54,13 +54,6 @@ def reference() -> str:
     if shutil.which("bridge", path=directory) is None:
         pytest.skip(f"no reference plugins in {directory} (Debian: containernetworking-plugins)")
     return directory
-
-
-def need_tools(*names: str) -> None:
-    """Skip the test when a program it needs is not installed."""
-    for name in names:
-        if shutil.which(name, path=TOOLS_PATH) is None:
-            pytest.skip(f"needs the program {name}")
 
 
 @pytest.fixture(scope="session")

@@ -22,6 +22,8 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+import pytest
+
 from . import nsutil
 
 if TYPE_CHECKING:
@@ -238,6 +240,13 @@ class Node:
             if link["ifname"] not in FALLBACK_DEVICES
             and link.get("linkinfo", {}).get("info_kind") != "bridge"
         )
+
+
+def need_tools(*names: str) -> None:
+    """Skip the test when a program it needs is not installed."""
+    for name in names:
+        if shutil.which(name, path=TOOLS_PATH) is None:
+            pytest.skip(f"needs the program {name}")
 
 
 def _await_end(pid: int, deadline: float) -> None:

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from conftest import need_tools
+from helpers.node import need_tools
 
 if TYPE_CHECKING:
     from helpers.node import Node

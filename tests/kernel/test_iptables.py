@@ -14,8 +14,8 @@ from cnifast.kernel.nft import NftSocket
 from cnifast.plugins import masquerade, spoofcheck
 from cnifast.protocol.errors import CNIError
 from cnifast.protocol.request import Place, Request
-from conftest import need_tools
 from helpers import nsutil
+from helpers.node import need_tools
 from helpers.packets import source_seen
 from helpers.plugin import Attachment, BinaryRunner
 from helpers.routed import NEIGHBOUR, NODE, Routed, pod_prefix

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from cnifast.kernel.nft import NftSocket, Owner
-from conftest import need_tools
+from helpers.node import need_tools
 from helpers.packets import source_seen
 from helpers.routed import (
     INSIDE,

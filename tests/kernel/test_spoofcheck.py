@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from cnifast.kernel.nft import NftSocket, Owner
-from conftest import need_tools
+from helpers.node import need_tools
 from helpers.packets import frames_through, ping
 from helpers.routed import INSIDE, Routed
 

@@ -12,7 +12,7 @@ import pytest
 
 from cnifast import __version__
 from cnifast.cli.install import install
-from conftest import PATIENCE, Bench, Service, left_service, wait_for
+from helpers.bench import PATIENCE, Bench, Service, left_service, wait_for
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from cnifast.protocol import wire
-from conftest import PATIENCE, Bench, Service, error_code, wait_for
+from helpers.bench import PATIENCE, Bench, Service, error_code, wait_for
 
 if TYPE_CHECKING:
     from collections.abc import Callable

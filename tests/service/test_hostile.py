@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from cnifast.protocol import wire
-from conftest import Bench, Service, wait_for
+from helpers.bench import Bench, Service, wait_for
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from cnifast.cli.install import install
-from conftest import PATIENCE, Bench, left_service, wait_for
+from helpers.bench import PATIENCE, Bench, left_service, wait_for
 
 if TYPE_CHECKING:
     from pathlib import Path

@@ -15,7 +15,7 @@ import pytest
 
 from cnifast.protocol import wire
 from cnifast.service.probe import probe
-from conftest import HERE, PATIENCE, Bench, Service, wait_for
+from helpers.bench import HERE, PATIENCE, Bench, Service, wait_for
 
 if TYPE_CHECKING:
     from pathlib import Path

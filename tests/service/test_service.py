@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from conftest import Bench, Service, error_code, wait_for
+from helpers.bench import Bench, Service, error_code, wait_for
 
 if TYPE_CHECKING:
     from pathlib import Path

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from cnifast.protocol import skel, versions
-from conftest import Bench, error_code
+from helpers.bench import Bench, error_code
 
 if TYPE_CHECKING:
     from pathlib import Path
