@@ -194,6 +194,7 @@ class Handle(NetlinkSocket):
         """Return the addresses of a link (0: of all), of family 4, 6 or (0) both.
 
         Raises:
+            FileNotFoundError: there is no such link.
             KernelError: the dump was interrupted by changes again and again.
             ValueError: there is no such family.
         """
@@ -211,6 +212,7 @@ class Handle(NetlinkSocket):
         """Tell whether a link has an address such as "10.1.0.1/16", prefix length included.
 
         Raises:
+            FileNotFoundError: there is no such link.
             ValueError: the text is not an address with a prefix length.
             KernelError: the dump was interrupted by changes again and again.
         """
@@ -247,6 +249,7 @@ class Handle(NetlinkSocket):
         """Return the routes through a link (0: any), of a family and a table (0: all).
 
         Raises:
+            FileNotFoundError: there is no such link.
             KernelError: the dump was interrupted by changes again and again.
             ValueError: there is no such family.
         """
