@@ -199,6 +199,13 @@ unsigned kernel_node_threads(void)
 
 struct kernel_node_traces kernel_node_traces(void)
 {
+    static bool settled;
+    char value[16];
+
+    /* The process keeps one descriptor from its first sysctl on: not a leak. */
+    if (!settled)
+        settled = cnif_sysctl_read(-1, "net/ipv4/ip_forward", value, sizeof(value), NULL) == 0;
+
     struct kernel_node_traces traces = {.fds = entries("/proc/self/fd")};
     struct stat st;
 
