@@ -69,6 +69,20 @@ class Session:
         """Run ``step`` if the session ends with an error."""
         self._undo.append(step)
 
+    def step(self, do: Callable[[], object], undo: Callable[[], object]) -> None:
+        """Take a step now; run ``undo`` if the session, or the step itself, ends with an error.
+
+        A step may fail after the kernel took it; it did not where what it makes was there.
+        """
+        try:
+            do()
+        except FileExistsError:
+            raise
+        except OSError:
+            self.on_error(undo)
+            raise
+        self.on_error(undo)
+
     @property
     def host(self) -> Handle:
         """A handle on the host's namespace; the service's threads keep theirs between calls."""
@@ -248,12 +262,14 @@ class Failures:
     def __init__(self) -> None:
         self.found: list[OSError | CNIError] = []
 
-    def attempt(self, step: Callable[[], object]) -> None:
-        """Run a step and keep its error."""
+    def attempt(self, step: Callable[[], object]) -> bool:
+        """Run a step and keep its error; return whether there was none."""
         try:
             step()
         except (OSError, CNIError) as e:
             self.found.append(e)
+            return False
+        return True
 
     def report(self) -> None:
         """Raise what was kept: one error as it is, several as one line.

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from cnifast.kernel.address import parse_prefix
 from cnifast.kernel.handle import IFF_PROMISC, IFF_UP
-from cnifast.kernel.netns import write_sysctls
+from cnifast.kernel.netns import read_sysctl, write_sysctls
 from cnifast.plugins.base import random_mac
 from cnifast.protocol import ip as _ip
 from cnifast.protocol.errors import INTERNAL, TRY_AGAIN_LATER, CNIError
@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from cnifast.kernel import Address, Handle, Link
     from cnifast.plugins.base import Session
 
+_NO_MAC = "00:00:00:00:00:00"
 _FORWARDING = {4: "net/ipv4/ip_forward", 6: "net/ipv6/conf/all/forwarding"}
 
 
@@ -64,9 +65,11 @@ def ensure_bridge(
         link = require_bridge(host, name)
     except FileNotFoundError:
         link = _create(session, name, mtu, vlan_filtering)
+    missing = (IFF_UP | (IFF_PROMISC if promisc else 0)) & ~link.flags
+    if missing:
+        session.on_error(_setting_back(session, link, missing))
     # The routes of this interface are ours: no router advertisement may add any.
     write_sysctls(((f"net/ipv6/conf/{name}/accept_ra", "0", True),), session.host_netns)
-    missing = (IFF_UP | (IFF_PROMISC if promisc else 0)) & ~link.flags
     if missing:
         host.set_link(link.index, up=True, promisc=True if missing & IFF_PROMISC else None)
     return link.index, link.mac
@@ -107,12 +110,14 @@ def _create(session: Session, name: str, mtu: int, vlan_filtering: bool) -> Link
     """Create a bridge, or find that somebody else just did."""
     host = session.host
     try:
-        host.add_link("bridge", name, mtu=mtu, vlan_filtering=vlan_filtering)
+        session.step(
+            lambda: host.add_link("bridge", name, mtu=mtu, vlan_filtering=vlan_filtering),
+            lambda: _remove_unused(host, name),
+        )
     except FileExistsError:
-        return require_bridge(host, name)
+        pass
     except OSError as e:
         raise CNIError(INTERNAL, f'failed to create bridge "{name}": {e}') from e
-    session.on_error(lambda: _remove_unused(host, name))
     return require_bridge(host, name)
 
 
@@ -121,6 +126,26 @@ def _remove_unused(host: Handle, name: str) -> None:
     link = require_bridge(host, name)
     if not host.links(master=link.index):
         host.delete_link(link.index)
+
+
+def _setting_back(session: Session, link: Link, flags: int) -> Callable[[], object]:
+    """Return what takes flags from a bridge again that nobody has joined meanwhile."""
+    host = session.host
+    sysctl = f"net/ipv6/conf/{link.name}/accept_ra"
+    try:
+        was = read_sysctl(sysctl, session.host_netns)
+    except FileNotFoundError:  # a kernel without IPv6
+        was = ""
+
+    def set_back() -> None:
+        if host.links(master=link.index):
+            return
+        up, promisc = (False if flags & flag else None for flag in (IFF_UP, IFF_PROMISC))
+        host.set_link(link.index, up=up, promisc=promisc)
+        if was:
+            write_sysctls(((sysctl, was, True),), session.host_netns)
+
+    return set_back
 
 
 def ensure_gateway(
@@ -140,10 +165,12 @@ def ensure_gateway(
     if host.has_address(index, gateway):
         return
     try:
-        host.add_address(index, gateway, nodad=not dad)
+        session.step(
+            lambda: host.add_address(index, gateway, nodad=not dad),
+            lambda: _remove_gateway(host, index, gateway),
+        )
     except FileExistsError:
         return
-    session.on_error(lambda: _remove_gateway(host, index, gateway))
     for other in host.addresses(index=index, family=_ip.parse_cidr(gateway)[0]):
         if _conflicts(other, gateway):
             text = _ip.format_cidr(*_ip.unpacked(other.packed), other.prefixlen)
@@ -151,16 +178,20 @@ def ensure_gateway(
                 raise CNIError(
                     INTERNAL, f'"{name}" already has an IP address different from {gateway}: {text}'
                 )
-            host.delete_address(index, text)
-            session.on_error(_adding_back(host, index, text, nodad=not dad))
+            _replace_address(session, index, text, dad=dad)
     # A bridge takes the lowest MAC of its ports as long as it was not given one: ``mac`` is what
-    # it had before a port joined it.
-    host.set_link(index, mac=mac or host.link(index).mac)
+    # it had before a port joined it.  One that has lost all its ports has none.
+    mac = mac or host.link(index).mac
+    host.set_link(index, mac=mac if mac != _NO_MAC else random_mac())
 
 
-def _adding_back(host: Handle, index: int, address: str, *, nodad: bool) -> Callable[[], object]:
-    """Return what gives a link an address again."""
-    return lambda: host.add_address(index, address, nodad=nodad)
+def _replace_address(session: Session, index: int, address: str, *, dad: bool) -> None:
+    """Take an address from a link, until an error gives it back."""
+    host = session.host
+    session.step(
+        lambda: host.delete_address(index, address),
+        lambda: host.add_address(index, address, nodad=not dad),
+    )
 
 
 def _remove_gateway(host: Handle, index: int, gateway: str) -> None:
@@ -210,9 +241,11 @@ def ensure_vlan_interface(
     except FileNotFoundError:
         pass
     port_name = f"veth{random_mac().replace(':', '')[:8]}"
-    host.add_link("veth", port_name, peer=name, mtu=mtu, mac=random_mac())
+    session.step(
+        lambda: host.add_link("veth", port_name, peer=name, mtu=mtu, mac=random_mac()),
+        lambda: host.delete_link(host.link(port_name).index),
+    )
     port = host.link(port_name)
-    session.on_error(lambda: host.delete_link(port.index))
     host.set_link(port.index, master=bridge)
     if not keep_default_vlan:
         for present in host.port_vlans(port.index):

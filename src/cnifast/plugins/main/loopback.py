@@ -31,8 +31,7 @@ def add(req: Request) -> Result:
     with Session(req) as session, Handle(session.netns) as inside:
         lo = inside.link(_LO)
         if not lo.is_up:
-            inside.set_link(lo.index, up=True)
-            session.on_error(lambda: inside.set_link(lo.index, up=False))
+            session.step(lambda: inside.set_link(lo.index, up=True), lambda: _set_down(session))
         first: dict[int, str] = {}
         for address in inside.addresses(index=lo.index):
             family, value = _ip.unpacked(address.packed)
@@ -70,8 +69,13 @@ def delete(req: Request) -> None:
     with Session(req) as session:
         if not session.has_netns():
             return
-        with Handle(session.netns) as inside:
-            inside.set_link(inside.link(_LO).index, up=False)
+        _set_down(session)
+
+
+def _set_down(session: Session) -> None:
+    """Set lo down."""
+    with Handle(session.netns) as inside:
+        inside.set_link(inside.link(_LO).index, up=False)
 
 
 def gc(req: Request) -> None:
