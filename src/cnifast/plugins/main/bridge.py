@@ -230,6 +230,8 @@ def _container_sysctls(
 def delete(req: Request) -> None:
     """Undo ADD; every step is tried, also when the namespace or the previous result is gone.
 
+    Only addresses are kept as long as they are masqueraded: what masquerades them is found by them.
+
     Raises:
         CNIError: a step failed; the others were done all the same.
     """
@@ -244,10 +246,11 @@ def delete(req: Request) -> None:
         failures.attempt(lambda: _detach(session, host_end))
         if conf.macspoofchk:
             failures.attempt(lambda: _spoofcheck().teardown(req, host_end))
+        free = True
         if conf.ip_masq and ipam:
             # Before the addresses are free: who holds none has no element either.
-            failures.attempt(lambda: _masquerade().teardown(req, addresses))
-        if ipam:
+            free = failures.attempt(lambda: _masquerade().teardown(req, addresses))
+        if ipam and free:
             failures.attempt(lambda: ipam.delete(req))
     failures.report()
 
