@@ -2,8 +2,10 @@
 
 It reads a request per line on stdin and writes an answer per line on the descriptor:
 {"plugin", "env", "stdin"} -> {"exit", "stdout", "stderr"};
+    with "warm": true handles are kept from call to call, as a thread of the service does;
+    with "fork": true a child answers, with the "steps" it took, or {"signal"} if it was killed;
 {"arm", "errno"} -> {}: let the step of that number fail (a build with fault injection);
-{"count": true} -> {"count"}: the steps taken since.
+{"failed": true} -> {"failed"}: the name of the step that did, null if none.
 """
 
 from __future__ import annotations
@@ -17,9 +19,13 @@ from typing import Any
 if len(sys.argv) > 2 and sys.argv[2]:
     sys.path.insert(0, sys.argv[2])
 
-from cnifast._native import lib
+from cnifast._native import ffi, lib
 from cnifast.plugins import load
+from cnifast.protocol.request import Place
 from cnifast.protocol.skel import dispatch
+from cnifast.service.worker import Warm
+
+_warm = Warm()
 
 
 def _is_own_netns(request: Any) -> bool:
@@ -37,13 +43,21 @@ def answer(request: dict[str, Any]) -> dict[str, Any]:
     if "arm" in request:
         lib.cnif_fault_arm(request["arm"], request["errno"])
         return {}
-    if "count" in request:
-        return {"count": lib.cnif_fault_count()}
+    if "failed" in request:
+        step = lib.cnif_fault_failed()
+        return {"failed": ffi.string(step).decode() if step else None}
+    return _by_child(request) if request.get("fork") else _call(request)
+
+
+def _call(request: dict[str, Any]) -> dict[str, Any]:
+    """Call a plugin."""
+    place = Place(warm=_warm if request.get("warm") else None, exits=request.get("fork", False))
     response = dispatch(
         request["plugin"],
         request["env"],
         base64.b64decode(request["stdin"]),
         load,
+        place=place,
         is_own_netns=_is_own_netns,
     )
     return {
@@ -51,6 +65,24 @@ def answer(request: dict[str, Any]) -> dict[str, Any]:
         "stdout": response.stdout.decode(),
         "stderr": response.stderr.decode(errors="replace"),
     }
+
+
+def _by_child(request: dict[str, Any]) -> dict[str, Any]:
+    """Call a plugin in a child of this process, which may be killed meanwhile."""
+    reading, writing = os.pipe()
+    pid = os.fork()
+    if pid == 0:
+        answered = {**_call(request), "steps": lib.cnif_fault_count()}
+        os.write(writing, json.dumps(answered).encode())
+        os._exit(0)
+    os.close(writing)
+    with os.fdopen(reading) as pipe:
+        text = pipe.read()
+    _, status = os.waitpid(pid, 0)
+    if os.WIFSIGNALED(status):
+        return {"signal": os.WTERMSIG(status)}
+    found: dict[str, Any] = json.loads(text)
+    return found
 
 
 def main() -> None:

@@ -112,6 +112,11 @@ class InprocRunner:
         )
         os.close(answering)
 
+    @property
+    def pid(self) -> int:
+        """The program's process."""
+        return self._process.pid
+
     def ask(self, **request: Any) -> dict[str, Any]:
         """Send one request to the program and return its answer.
 
