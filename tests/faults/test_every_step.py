@@ -79,6 +79,7 @@ CASES = [
 # What a first ADD makes for all that follow, and what the kernel gives to lo.
 _MAY_BE_LEFT = r"^file .*(/|/lock|/last_reserved_ip\.\d) |forward|addr lo 127\.0\.0\.1"
 each_case = pytest.mark.parametrize("case", CASES, ids=str)
+THREADS_MAX = 8  # of a process that makes one call at a time, whatever happened before
 BY_NAME = {case.name: case for case in CASES}
 each_way = pytest.mark.parametrize("warm", [False, True], ids=["fresh", "warm"])
 
@@ -217,6 +218,7 @@ def test_failed_add_changes_nothing(scene: Callable[..., Scene], case: Case, war
         await_equal(the.runner.held, held)
     the.delete()
     assert changes(before, the.state()) == []
+    assert the.runner.threads() <= THREADS_MAX
 
 
 @some_cases("l2", "static", "vlan", "nftables", "iptables", "macvlan", "loopback", "host-local")
@@ -265,9 +267,9 @@ def test_failed_check(scene: Callable[..., Scene], case: Case) -> None:
     """Whichever step of CHECK fails, it changes nothing."""
     the = scene(case)
     the.add()
+    before = the.state()
     outcome = the.one.check()
     assert outcome.ok, outcome
-    before = the.state()
     held = the.runner.settled()
     for outcome, step in the.runner.fail_each(the.one.check):
         if not outcome.ok:

@@ -65,13 +65,18 @@ class FaultyRunner(InprocRunner):
 
     def fail(self, call: Callable[[], Outcome], n: int, code: int) -> tuple[Outcome, str | None]:
         """Make a call whose n-th step fails; its outcome, and the step's name if it has so many."""
-        self.ask(arm=n, errno=code)
+        self._arm(n, code)
         try:
             outcome = call()
             failed: str | None = self.ask(failed=True)["failed"]
         finally:
             self.ask(arm=0, errno=0)
         return outcome, failed
+
+    def _arm(self, n: int, code: int) -> None:
+        """Have the n-th step from now on fail; no step of an earlier call is among them."""
+        self.settled()
+        self.ask(arm=n, errno=code)
 
     def fail_each(
         self, call: Callable[[], Outcome], code: int = errno.EIO
@@ -105,7 +110,7 @@ class FaultyRunner(InprocRunner):
 
     def _kill(self, call: Callable[[], Outcome], n: int) -> Outcome | None:
         """Make a call in a child that is killed at its n-th step."""
-        self.ask(arm=n, errno=KILL)
+        self._arm(n, KILL)
         self.fork = True
         try:
             return call()
