@@ -7,6 +7,7 @@ whether the test passes.  What was not answered with success, the runtime delete
 
 from __future__ import annotations
 
+import hashlib
 import json
 import os
 import random
@@ -16,7 +17,6 @@ import socket
 import statistics
 import sys
 import time
-from contextlib import suppress
 from itertools import chain
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -61,7 +61,8 @@ MACVLAN: dict[str, Any] = {
     "master": "m0",
     "ipam": {"type": "host-local", "subnet": "10.2.0.0/28"},
 }
-CONFS = (BRIDGE, GUARDED, MACVLAN, BRIDGE, GUARDED, BRIDGE, MACVLAN, GUARDED)
+IPTABLES = {**BRIDGE, "ipMasqBackend": "iptables"}
+CONFS = (BRIDGE, GUARDED, MACVLAN, IPTABLES, GUARDED, BRIDGE, MACVLAN, GUARDED)
 
 
 class Pod:
@@ -85,7 +86,11 @@ class Pod:
 
     @property
     def elements(self) -> list[tuple[str, str]]:
-        """What the firewall's sets have because of the pod: (address or "port", owner)."""
+        """What the firewall has because of the pod: (address or "port", owner), ("jump", chain)."""
+        if "ipMasqBackend" in self.conf:
+            name = f"{self.conf['name']}{self.container.name}".encode()
+            chain = f"CNI-{hashlib.sha512(name).hexdigest()[:24]}"
+            return [(word, chain) for word in ("chain", "jump") for _ in self.addresses]
         guarded = ["port"] if self.conf.get("macspoofchk") else []
         return [(key, self.container.name) for key in (*guarded, *self.bare_addresses)]
 
@@ -121,12 +126,13 @@ class Runtime:
     """A runtime on a node, and what must be true whatever is killed."""
 
     def __init__(self, node: Node, runner: BinaryRunner, chance: random.Random) -> None:
-        need_tools("nft")
+        need_tools("nft", "iptables", "ip6tables", "iptables-restore")
         for command in MASTER:
             node.run(command)
         self.node = node
         self.runner = runner
         self.chance = chance
+        self.known = 0
         self.pods = [Pod(node.new_container(), conf) for conf in CONFS]
 
     def pick(self) -> list[tuple[Pod, str]]:
@@ -177,6 +183,7 @@ class Runtime:
 
     def check(self) -> None:
         """Assert that there is what belongs to attachments that live, and nothing else."""
+        wait_for(lambda: self.strangers() == [])
         live = [pod for pod in self.pods if pod.addresses]
         bridged = [pod for pod in live if pod.conf["type"] == "bridge"]
         assert _address_files() == sorted(
@@ -193,12 +200,18 @@ class Runtime:
         assert self._elements() == sorted(chain.from_iterable(pod.elements for pod in bridged))
 
     def _elements(self) -> list[tuple[str, str]]:
-        """Return the elements of the firewall's sets: (address or "port", owner)."""
+        """Return what the firewall has because of pods; see `Pod.elements`."""
         text = self.node.run("nft list ruleset")
         owned = re.findall(r'([^\s"]+)"? comment "(?:[0-9a-f:]{17} )?(\w+) eth0 net"', text)
         allowed = re.findall(r'"(veth\w+)" \. ', text)
         assert sorted(allowed) == sorted(key for key, _ in owned if key.startswith("veth"))
-        return sorted(("port" if key.startswith("veth") else key, owner) for key, owner in owned)
+        chains = re.findall(r"(chain|jump) (CNI-\w+)", text)
+        return sorted(
+            [
+                *(("port" if key.startswith("veth") else key, owner) for key, owner in owned),
+                *chains,
+            ]
+        )
 
     def end(self) -> None:
         """Delete everything: nothing is left, and nothing holds a container's namespace."""
@@ -212,11 +225,8 @@ class Runtime:
             self.node.remove_container(pod.container)
 
     def strangers(self) -> list[int]:
-        """Reap orphans; return the processes on the node."""
-        with suppress(ChildProcessError):
-            while os.waitpid(-1, os.WNOHANG)[0]:
-                pass
-        return self.node.processes()
+        """Return the processes on the node but the service."""
+        return [pid for pid in self.node.processes() if pid != self.known]
 
 
 def _address_files() -> list[tuple[str, str, str]]:
@@ -249,6 +259,7 @@ def test_killed_service(node: Node, plugin_directory: str, chance: random.Random
     """Whenever the service is killed, DEL by the next one leaves nothing."""
     service = ways.Service()
     runtime = Runtime(node, ways.warm(plugin_directory), chance)
+    runtime.known = service.pid
     longest = _seconds_of_a_call(runtime)
     broken = 0
     for _ in range(SERVICE_KILLS):
@@ -258,8 +269,8 @@ def test_killed_service(node: Node, plugin_directory: str, chance: random.Random
         outcomes = runtime.finish(calls)
         assert {outcome.code for outcome in outcomes} <= {0, TRY_AGAIN}, outcomes
         broken += sum(not outcome.ok for outcome in outcomes)
-        wait_for(lambda: runtime.strangers() == [])
         service = ways.Service()
+        runtime.known = service.pid
         runtime.settle()
     assert broken
     runtime.end()
@@ -277,7 +288,6 @@ def test_killed_cold_calls(node: Node, plugin_directory: str, chance: random.Ran
         outcomes = runtime.finish(calls)
         assert all(outcome.exit_code in (0, -signal.SIGKILL) for outcome in outcomes), outcomes
         broken += sum(not outcome.ok for outcome in outcomes)
-        wait_for(lambda: runtime.strangers() == [])
         runtime.settle()
     assert broken
     runtime.end()
