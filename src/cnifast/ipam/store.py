@@ -249,7 +249,13 @@ class Store:
 
 
 def _text(text: str) -> Any:
-    """Return a C string; the caller keeps it."""
+    """Return a C string; the caller keeps it.
+
+    Raises:
+        ValueError: there is a NUL in it, which would end it for C.
+    """
+    if "\0" in text:
+        raise ValueError(f"embedded NUL in {text!r}")
     return ffi.new("char[]", text.encode("utf-8", "surrogateescape"))
 
 

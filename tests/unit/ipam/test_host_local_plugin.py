@@ -161,3 +161,20 @@ def test_errors_are_cni_errors(tmp_path: Path) -> None:
     host_local.add(request(conf))
     with pytest.raises(CNIError, match=r"10\.1\.0\.2 has been allocated to c1"):
         host_local.add(request(conf))
+
+
+def test_nul_ends_no_path(tmp_path: Path) -> None:
+    """A path with a NUL in it is refused, instead of leading to where its beginning leads."""
+    conf = configuration(f"{tmp_path}/a\0b", **SMALL)
+    outcome = call(OURS, "ADD", conf)
+    assert (outcome.code, "NUL" in outcome.message) == (999, True)
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_nul_ends_no_owner(tmp_path: Path) -> None:
+    """GC keeps nothing for an attachment whose name only begins as a valid one, and says so."""
+    conf = {**configuration(tmp_path, **SMALL), "cniVersion": "1.1.0"}
+    assert call(OURS, "ADD", conf, container_id="a").ok
+    valid = [{"containerID": "a\0b", "ifname": "eth0"}]
+    assert call(OURS, "GC", {**conf, "cni.dev/valid-attachments": valid}).code == 999
+    assert call(OURS, "CHECK", conf, container_id="a").ok
