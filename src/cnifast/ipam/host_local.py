@@ -127,7 +127,7 @@ def add(req: Request) -> Result:
     Raises:
         CNIError: an address asked for is taken or in no set, a set is exhausted, the owner has
             an address already, or the store cannot be written; nothing was handed out then.
-        ValueError: the configuration or CNI_ARGS are not in order.
+        ValueError: the configuration, CNI_ARGS or resolvConf's file are not in order.
         RunCold: the paths in the configuration mean something else here than for the caller.
     """
     network, requested = _load(req)

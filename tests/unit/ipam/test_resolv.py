@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from typing import TYPE_CHECKING
 
 import pytest
@@ -27,6 +28,31 @@ def test_keywords_add_up() -> None:
 def test_other_lines_are_ignored(line: str) -> None:
     """Comments, unknown keywords and keywords without a value say nothing."""
     assert parse(f"{line}\noptions rotate\n") == DNS(options=["rotate"])
+
+
+def test_endless_file() -> None:
+    """A file that goes on and on is an error, not the end of the service's memory."""
+    with pytest.raises(ValueError, match="/dev/zero: larger than 1 MiB"):
+        read("/dev/zero")
+
+
+def test_pipe(tmp_path: Path) -> None:
+    """Nobody is waited for to write into a pipe."""
+    path = tmp_path / "pipe"
+    os.mkfifo(path)
+    with pytest.raises(ValueError, match="pipe is no file"):
+        read(str(path))
+
+
+def test_descriptors_are_closed(tmp_path: Path) -> None:
+    """What cannot be read does not stay open."""
+    before = os.listdir("/proc/self/fd")
+    with pytest.raises(IsADirectoryError):
+        read(str(tmp_path))
+    with pytest.raises(ValueError, match="larger"):
+        read("/dev/zero")
+    assert os.listdir("/proc/self/fd") == before
+    assert read("/dev/null") == DNS()
 
 
 def test_missing_file(tmp_path: Path) -> None:
