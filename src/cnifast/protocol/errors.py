@@ -59,7 +59,7 @@ class CNIError(Exception):
         body: dict[str, object] = {
             "cniVersion": cni_version,
             "code": self.code,
-            "msg": _shown(self.msg),
+            "msg": _one_line(_shown(self.msg)),
         }
         if self.details:
             body["details"] = _shown(self.details)
@@ -73,3 +73,10 @@ class RunCold(Exception):  # noqa: N818 - an instruction to the caller, not a fa
 def _shown(text: str) -> str:
     """Return a text of a length that belongs into an answer."""
     return text if len(text) <= _SHOWN_MAX else f"{text[:_SHOWN_MAX]}..."
+
+
+def _one_line(text: str) -> str:
+    """Return a text whose control characters, such as line ends, are escaped."""
+    if text.isprintable():
+        return text
+    return "".join(c if c.isprintable() else ascii(c)[1:-1] for c in text)

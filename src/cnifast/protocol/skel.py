@@ -151,7 +151,7 @@ def _decode_configuration(stdin: bytes) -> dict[str, Any]:
     """Return the configuration on standard input, or refuse it: code 6."""
     step = "error unmarshall network config"
     if len(stdin) > STDIN_MAX:
-        raise CNIError(errors.DECODING_FAILURE, f"{step}: it has more than {STDIN_MAX} bytes")
+        raise CNIError(errors.DECODING_FAILURE, f"{step}: it is larger than 1 MiB")
     try:
         conf = loads(stdin)
     except DecodeError as e:

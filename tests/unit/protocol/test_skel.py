@@ -222,7 +222,7 @@ REFUSED: list[tuple[str, object, dict[str, str], int, str]] = [
     ("too deep", b'{"name":"n","x":' + b"[" * 500_000, {}, DECODING_FAILURE, "exceeded max depth"),
     ("huge number", b'{"name":"n","x":' + b"1" * 9000 + b"}", {}, DECODING_FAILURE, "many digits"),
     ("NaN", b'{"name":"n","mtu":NaN}', {}, DECODING_FAILURE, "invalid constant NaN"),
-    ("too long", b'{"name":"n"}' + b" " * STDIN_MAX, {}, DECODING_FAILURE, "than 1048576 bytes"),
+    ("too long", b'{"name":"n"}' + b" " * STDIN_MAX, {}, DECODING_FAILURE, "larger than 1 MiB"),
     ("array", [], {}, DECODING_FAILURE, "cannot unmarshal array into value of type network config"),
     ("number", 5, {}, DECODING_FAILURE, "cannot unmarshal number 5"),
     ("text", "x", {}, DECODING_FAILURE, "cannot unmarshal string"),
@@ -403,11 +403,17 @@ def test_own_text_of_a_system_error() -> None:
     assert body["msg"] == "create link: busy"
 
 
+def test_a_message_is_one_line() -> None:
+    """Line ends and other control characters in a message are escaped."""
+    body = refusal(call(plugin=FakePlugin(ValueError("a\nb\x1b[0m\u2028 caf\u00e9"))))
+    assert body["msg"] == "a\\nb\\x1b[0m\\u2028 caf\u00e9"
+
+
 def test_defects_are_logged() -> None:
     """A defect answers like any error, and leaves its traceback on stderr."""
     response = call(plugin=FakePlugin(ZeroDivisionError("\ud800")))
     assert refusal(response)["code"] == INTERNAL
-    assert refusal(response)["msg"] == "ZeroDivisionError: ?"
+    assert refusal(response)["msg"] == r"ZeroDivisionError: \ud800"
     assert b"Traceback" in response.stderr
     assert b"_called" in response.stderr
 
