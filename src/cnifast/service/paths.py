@@ -24,7 +24,7 @@ def same_path(pid: int, path: str) -> bool:
         return False
     try:
         return _walk(f"/proc/{pid}/root", path)
-    except OSError:
+    except (OSError, ValueError):
         return False
 
 

@@ -8,6 +8,7 @@ import select
 import threading
 import time
 import traceback
+from fcntl import ioctl
 
 from cnifast import __version__
 from cnifast.protocol import wire
@@ -44,6 +45,9 @@ if TYPE_CHECKING:
 
 STDERR_MAX = 4096  # bytes; a pipe that polls as writable takes that many at once
 LOGGED_MAX = 500  # characters of an error
+
+_NS_GET_NSTYPE = 0xB703  # linux/nsfs.h
+_CLONE_NEWNET = 0x40000000
 
 
 class Warm:
@@ -158,18 +162,23 @@ class Worker(threading.Thread):
         if home.uid != 0 and _namespace(f"/proc/{pid}/ns/user") != home.user:
             raise RunCold("the caller is in another user namespace")
         mount_same = request.mnt == home.mnt or _same_paths(pid, request)
-        path = request.env.get("CNI_NETNS", "")
-        if path and conn.netns is None and not (mount_same and path.startswith("/")):
-            raise RunCold(f"what {path} is cannot be seen from here")
         host = _identity(conn.host_netns)
-        container = None if conn.netns is None else _identity(conn.netns)
+        # What is no network namespace is left to the plugin, which says so.
+        netns, container = conn.netns, None
+        if netns is not None:
+            container = _identity(netns)
+            if container[0] != home.net[0] or ioctl(netns, _NS_GET_NSTYPE) != _CLONE_NEWNET:
+                netns = container = None
+        path = request.env.get("CNI_NETNS", "")
+        if path and netns is None and not (mount_same and path.startswith("/")):
+            raise RunCold(f"what {path} is cannot be seen from here")
 
         def is_own_netns(_: Request) -> bool:
             return container == host
 
         place = Place(
             None if host == home.net else conn.host_netns,
-            conn.netns,
+            netns,
             self._warm,
             mount_same=mount_same,
             delegates=False,
@@ -188,7 +197,7 @@ def _same_paths(pid: int, request: WireRequest) -> bool:
     """Tell whether all that the configuration names is the same for caller and service."""
     try:
         conf = json.loads(request.stdin)
-    except ValueError:
+    except (ValueError, RecursionError):
         return True  # it is refused before anything is looked at
     return all(same_path(pid, path) for path in named_paths(conf, request.env))
 

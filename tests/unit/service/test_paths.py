@@ -54,6 +54,12 @@ def test_what_cannot_be_followed_counts_as_different(tmp_path: Path) -> None:
         assert not same_path(os.getpid(), path)
 
 
+def test_what_is_no_path_counts_as_different() -> None:
+    """A text that no file can have as its path is the same as nothing."""
+    for path in ("/etc\0/x", "/etc/\ud800", "/etc/" + "x" * 5000):
+        assert not same_path(os.getpid(), path)
+
+
 @needs_root
 def test_untouched_directories_are_the_same(tmp_path: Path) -> None:
     """What is not mounted over is the same in another namespace."""
