@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-from cnifast.kernel.address import mac_bytes
 from cnifast.plugins.base import decode
-from cnifast.plugins.common import Args, InterfaceConf, env_args
+from cnifast.plugins.common import Args, InterfaceConf, check_mac, env_args
 from cnifast.protocol.errors import INTERNAL, CNIError
 from cnifast.protocol.schema import BOOL, INT, TEXT, Struct, array, field, optional, record
 
@@ -89,7 +88,7 @@ def load(req: Request) -> BridgeConf:
     mac = wanted_mac(req)
     if mac:
         try:
-            mac_bytes(mac)
+            check_mac(mac)
         except ValueError as e:
             raise CNIError(INTERNAL, str(e)) from None
     return conf
@@ -122,7 +121,7 @@ def _is_bridge_name(name: str) -> bool:
     return (
         0 < len(name.encode()) <= 15
         and name not in (".", "..")
-        and not any(c in "/:%" or c.isspace() for c in name)
+        and not any(c in "/:%\0" or c.isspace() for c in name)
     )
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from cnifast.kernel.address import mac_bytes
 from cnifast.protocol.args import load_args
 from cnifast.protocol.codec import DecodeError
 from cnifast.protocol.errors import INTERNAL, CNIError
@@ -43,6 +44,19 @@ class InterfaceConf(NetConf):
     def ipam_type(self) -> str:
         """The IPAM plugin, empty for an interface without addresses."""
         return self.ipam.type
+
+
+def check_mac(text: str) -> None:
+    """Refuse what the kernel does not take for an interface's own address.
+
+    It would be found out only when there is an address already.
+
+    Raises:
+        ValueError: it is no MAC address, or a group's, or all zeros.
+    """
+    octets = mac_bytes(text)
+    if octets[0] & 1 or not any(octets):
+        raise ValueError(f"address {text}: not a unicast MAC address")
 
 
 def env_args(req: Request) -> dict[str, str]:

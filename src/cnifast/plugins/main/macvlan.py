@@ -6,7 +6,6 @@ Every option of the reference's macvlan plugin, version 1.9.
 from __future__ import annotations
 
 from cnifast.ipam.delegate import resolve
-from cnifast.kernel.address import mac_bytes
 from cnifast.kernel.attach import MACVLAN_MODES, Endpoint, attach_macvlan, detach
 from cnifast.kernel.handle import Handle
 from cnifast.plugins.base import (
@@ -19,7 +18,7 @@ from cnifast.plugins.base import (
     required_prev_result,
     routes_with_gateways,
 )
-from cnifast.plugins.common import InterfaceConf, env_args
+from cnifast.plugins.common import InterfaceConf, check_mac, env_args
 from cnifast.plugins.expected import check_addresses, check_routes
 from cnifast.protocol.errors import INTERNAL, PLUGIN_NOT_AVAILABLE, CNIError
 from cnifast.protocol.result import Interface, Result
@@ -60,7 +59,7 @@ def _load(req: Request) -> MacvlanConf:
         raise CNIError(INTERNAL, f'unknown macvlan mode: "{conf.mode}"')
     if conf.mac:
         try:
-            mac_bytes(conf.mac)
+            check_mac(conf.mac)
         except ValueError as e:
             raise CNIError(INTERNAL, f"invalid args {conf.mac} for MAC addr: {e}") from None
     return conf
@@ -103,13 +102,14 @@ def add(req: Request) -> Result:
     conf = _load(req)
     ipam = resolve(req, conf.ipam_type) if conf.ipam_type else None
     with Session(req) as session:
+        netns = session.netns  # or there is no need for an address
         master = _look_at_master(session, conf)
         if ipam and not ipam.in_process:
             refuse_existing(session)
         result = allocate(session, ipam) if ipam else Result()
         addresses = [ip.address for ip in result.ips]
         endpoint = Endpoint(
-            session.netns,
+            netns,
             req.ifname,
             mtu=conf.mtu,
             mac=conf.mac,
