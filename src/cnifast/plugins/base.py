@@ -260,13 +260,13 @@ class Failures:
     __slots__ = ("found",)
 
     def __init__(self) -> None:
-        self.found: list[OSError | CNIError] = []
+        self.found: list[OSError | CNIError | ValueError] = []
 
     def attempt(self, step: Callable[[], object]) -> bool:
         """Run a step and keep its error; return whether there was none."""
         try:
             step()
-        except (OSError, CNIError) as e:
+        except (OSError, CNIError, ValueError) as e:
             self.found.append(e)
             return False
         return True

@@ -260,14 +260,14 @@ def _detach(session: Session, host_end: str) -> None:
 
     The container's side is tried first: it is where the fewest announcements are to be heard.
     """
-    if session.has_netns() and detach(session.req.ifname, netns=session.netns, exits=session.exits):
-        return
-    detach(
-        host_end,
-        netns=session.host_netns,
-        alias=host_alias(session.req),
-        exits=session.exits,
-    )
+    ifname, exits = session.req.ifname, session.exits
+    try:
+        if session.has_netns() and detach(ifname, netns=session.netns, exits=exits):
+            return
+    except CNIError:  # what CNI_NETNS names is none
+        detach(host_end, netns=session.host_netns, alias=host_alias(session.req), exits=exits)
+        raise
+    detach(host_end, netns=session.host_netns, alias=host_alias(session.req), exits=exits)
 
 
 def _known_addresses(req: Request, ipam: IPAM, failures: Failures) -> list[str] | None:
