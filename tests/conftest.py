@@ -10,23 +10,13 @@ from typing import TYPE_CHECKING
 import pytest
 
 from helpers import ways
-from helpers.node import Machine, Node, UnavailableError
+from helpers.node import open_node
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
+    from helpers.node import Node
     from helpers.plugin import Runner
-
-
-def open_node() -> Node:
-    """Return an open node, or skip the test with the reason why there is none."""
-    try:
-        Machine.enter()
-    except UnavailableError as reason:
-        pytest.skip(str(reason))
-    node = Node()
-    node.open()
-    return node
 
 
 @pytest.fixture

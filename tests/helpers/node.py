@@ -242,6 +242,17 @@ class Node:
         )
 
 
+def open_node() -> Node:
+    """Return an open node, or skip the test with the reason why there is none."""
+    try:
+        Machine.enter()
+    except UnavailableError as reason:
+        pytest.skip(str(reason))
+    node = Node()
+    node.open()
+    return node
+
+
 def need_tools(*names: str) -> None:
     """Skip the test when a program it needs is not installed."""
     for name in names:

@@ -1,0 +1,139 @@
+"""A node that bad calls are made on, and what they must not change."""
+
+from __future__ import annotations
+
+import os
+import time
+from contextlib import suppress
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from bad_input.bad import call_environment, good
+from helpers import ways
+from helpers.node import open_node
+from helpers.snapshot import Snapshot, changes
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+    from bad_input.bad import Bad
+    from helpers.plugin import Outcome, Runner
+
+KEYS = {"cniVersion", "code", "msg", "details"}
+VERSIONS = ("0.1.0", "0.2.0", "0.3.0", "0.3.1", "0.4.0", "1.0.0", "1.1.0")
+
+
+class Stand:
+    """A node with a container, a device m0 for macvlan and a pipe, and a way to call plugins.
+
+    Attributes:
+        node: it is open until `close`.
+        pod: its container, pod1.
+        runner: the way.
+        service: what answers, if the way is through it.
+    """
+
+    def __init__(self, way: str, directory: str) -> None:
+        """Open the node and start what the way needs.
+
+        Args:
+            way: "inproc", "cold" or "warm".
+            directory: of the plugin binaries.
+        """
+        self.node = open_node()
+        self.pod = self.node.new_container("pod1")
+        for command in ("add m0 type veth peer name m1", "set m0 up", "set m1 up"):
+            self.node.ip(f"link {command}")
+        os.mkfifo("/run/pipe")
+        self.service: ways.Service | None = None
+        self.runner: Runner
+        if way == "cold":
+            self.runner = ways.cold(directory)
+        elif way == "warm":
+            self.service = ways.Service("--threads", "2")
+            self.runner = ways.warm(directory)
+        else:
+            self.runner = ways.InprocRunner(directory)
+        self._way = way
+        self._asked = 0
+        self._seen: list[str] = []
+        self.changes()
+
+    def close(self) -> None:
+        """End everything; the service must stop when it is told to."""
+        try:
+            if isinstance(self.runner, ways.InprocRunner):
+                self.runner.close()
+            if self.service is not None:
+                assert self.service.stop() == 0, self.service.log
+        finally:
+            self.node.close()
+
+    def call(self, case: Bad) -> Outcome:
+        """Make a bad call."""
+        environment = case.environment(self.runner.plugin_path)
+        return self.runner.call(case.plugin, environment, case.stdin)
+
+    def good(self, plugin: str, command: str, **conf: Any) -> Outcome:
+        """Make a call that is in order."""
+        environment = call_environment(command, self.runner.plugin_path)
+        return self.runner.call(plugin, environment, good(plugin, **conf))
+
+    @property
+    def is_fast(self) -> bool:
+        """Whether a call costs less than looking at the node."""
+        return self._way != "cold"
+
+    def changes(self, *, every: int = 1) -> list[str]:
+        """Return what changed since this was last looked for: every so many times it is asked."""
+        self._asked += 1
+        if self._asked % every:
+            return []
+        before, now = self._seen, [*Snapshot(self.node).lines(), *_names("/run", "/var/lib/cni")]
+        self._seen = now
+        return changes(before, now)
+
+    def held(self) -> tuple[int, int, int]:
+        """Return how many descriptors, namespaces among them, and threads the service has.
+
+        It closes those of a call after it has answered, so the least counted is what it keeps.
+        """
+        counts = []
+        for _ in range(10):
+            counts.append(self._count())
+            time.sleep(0.01)
+        return min(counts)
+
+    def _count(self) -> tuple[int, int, int]:
+        """Return how many descriptors, namespaces and threads there are at this moment."""
+        assert self.service is not None
+        directory = f"/proc/{self.service.pid}"
+        links = []
+        for fd in os.listdir(f"{directory}/fd"):
+            with suppress(FileNotFoundError):
+                links.append(os.readlink(f"{directory}/fd/{fd}"))
+        spaces = [link for link in links if link.startswith("net:")]
+        return len(links), len(spaces), len(os.listdir(f"{directory}/task"))
+
+
+def _names(*directories: str) -> Iterable[str]:
+    """Yield the name of every file below directories."""
+    for directory in directories:
+        for path in Path(directory).rglob("*"):
+            yield f"name {path}"
+
+
+def require_error(outcome: Outcome, code: int, words: Iterable[str] = ()) -> None:
+    """Check that an outcome is an error as the specification has it, and says what is wrong."""
+    assert outcome.exit_code == 1, outcome
+    assert outcome.stderr == ""
+    lines = outcome.stdout.split("\n")
+    assert (len(lines), lines[-1]) == (2, ""), outcome
+    error = outcome.json
+    assert set(error) <= KEYS
+    assert error["cniVersion"] in VERSIONS
+    assert (type(error["code"]), error["code"]) == (int, code), outcome
+    assert error["msg"].strip()
+    assert error["msg"].isprintable(), outcome
+    assert type(error.get("details", "")) is str
+    assert [word for word in words if word not in outcome.message] == [], outcome
