@@ -57,6 +57,7 @@ static int attach(int pod, const char *name, const struct cnif_ip *addresses, si
 /* How many of the container's IPv6 addresses, but for the kernel's own, have any of the flags. */
 static size_t count_addresses(uint32_t any_of)
 {
+    static const uint8_t none[7];
     struct cnif_address *addresses;
     struct cnif_nlsock *sock;
     size_t count, i, found = 0;
@@ -64,7 +65,9 @@ static size_t count_addresses(uint32_t any_of)
     CHECK(cnif_nlsock_open(NETLINK_ROUTE, node.pod, &sock, NULL) == 0);
     CHECK(cnif_addr_dump(sock, 0, 10, &addresses, &count, NULL) == 0);
     for (i = 0; i < count; i++)
-        found += addresses[i].ip.bytes[15] <= 9 && (addresses[i].flags & any_of) != 0;
+        /* Not the one that the kernel makes of a random MAC, which may end in any number. */
+        found += memcmp(addresses[i].ip.bytes + 8, none, 7) == 0 &&
+                 addresses[i].ip.bytes[15] <= 9 && (addresses[i].flags & any_of) != 0;
     cnif_free(addresses);
     cnif_nlsock_close(sock);
     return found;
