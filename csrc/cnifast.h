@@ -48,6 +48,32 @@ int cnif_netns_create(const char *path, struct cnif_err *reterr);
 /* Unpin the namespace at `path` and remove the file; absent is success. */
 int cnif_netns_remove(const char *path, struct cnif_err *reterr);
 
+/* ---- intake: calls that come to the service ---- */
+
+#define CNIF_INTAKE_ROOM 16384
+#define CNIF_INTAKE_FDS  3
+
+/* What a process sent over a unix socket, who it is, and which files its descriptors are. */
+struct cnif_intake {
+    int32_t pid; /* as seen from here */
+    uint32_t uid;
+    uint32_t size; /* bytes in `data`, 0 at the stream's end */
+    uint32_t n_fds;
+    int fds[CNIF_INTAKE_FDS];
+    uint64_t dev[CNIF_INTAKE_FDS];
+    uint64_t ino[CNIF_INTAKE_FDS];
+    bool has_netns; /* the last of CNIF_INTAKE_FDS is a network namespace */
+    bool truncated; /* more descriptors came than can be taken; those are closed */
+    char data[CNIF_INTAKE_ROOM];
+};
+
+/*
+ * Take what has come over the connection; -EAGAIN when nothing has, unless
+ * `wait`, which waits as long as the socket's time limit is.  The descriptors
+ * are the caller's, whatever else is wrong with the request.
+ */
+int cnif_intake_take(int conn, bool wait, struct cnif_intake *intake, struct cnif_err *reterr);
+
 /* ---- netns: programs ---- */
 
 /*
@@ -370,12 +396,16 @@ struct cnif_endpoint {
     size_t n_routes;
 };
 
-/* The host's end of a veth pair, which becomes a port of `bridge`. */
+/*
+ * The host's end of a veth pair, which becomes a port of `bridge`.  It gets no
+ * IPv6 address and takes no router advertisements.
+ */
 struct cnif_veth_host {
-    int netns_fd; /* -1: here; only for sysctls */
+    int netns_fd; /* -1: here */
     const char *name;
     const char *alias;
     int32_t bridge;
+    bool has_mac;
     uint8_t mac[6];
     bool hairpin;
     bool isolated;
@@ -383,9 +413,6 @@ struct cnif_veth_host {
     uint16_t vlan; /* 0: none */
     const struct cnif_vlan_range *trunk;
     size_t n_trunk;
-    const struct cnif_sysctl
-        *sysctls; /* in the host's namespace, before the container's end is up */
-    size_t n_sysctls;
 };
 
 struct cnif_macvlan_host {
@@ -399,6 +426,7 @@ struct cnif_attached {
     int32_t index;           /* in the container */
     uint8_t mac[6];          /* of the container's link */
     int32_t host_index;      /* veth only */
+    uint8_t host_mac[6];     /* veth only */
     struct cnif_link bridge; /* veth only: as it is now */
 };
 
@@ -423,23 +451,23 @@ int cnif_attach_macvlan(struct cnif_nlsock *host, const struct cnif_macvlan_host
                         struct cnif_attached *ret, struct cnif_err *reterr);
 
 /*
- * The same in two steps: the pair is made by another thread, while the caller
- * finds out what the container's end shall have.  `endpoint` needs netns_fd,
- * ifname, mtu and mac for the first step, and all of it for the second.
+ * The first in two steps: the pair is made, and its host's end configured, by
+ * another thread, while the caller finds out what the container's end shall
+ * have.  `endpoint` needs netns_fd, ifname, mtu and mac for the first step, and
+ * all of it for the second.  `sock` and `veth` are the pair's as long as it lives.
  */
 struct cnif_pair;
 
-int cnif_pair_begin(const struct cnif_veth_host *veth, const struct cnif_endpoint *endpoint,
-                    struct cnif_pair **ret, struct cnif_err *reterr);
+int cnif_pair_begin(struct cnif_nlsock *sock, const struct cnif_veth_host *veth,
+                    const struct cnif_endpoint *endpoint, struct cnif_pair **ret,
+                    struct cnif_err *reterr);
 /* Wait until the pair is there; its failure is reported again by cnif_pair_attach. */
 int cnif_pair_wait(struct cnif_pair *pair, struct cnif_err *reterr);
 /* As cnif_attach_veth from then on.  The pair is released, whatever comes of it. */
-int cnif_pair_attach(struct cnif_pair *pair, struct cnif_nlsock *host,
-                     const struct cnif_veth_host *veth, const struct cnif_endpoint *endpoint,
+int cnif_pair_attach(struct cnif_pair *pair, const struct cnif_endpoint *endpoint,
                      enum cnif_linger linger, struct cnif_attached *ret, struct cnif_err *reterr);
 /* Undo cnif_pair_begin.  The pair is released; NULL is allowed. */
-void cnif_pair_cancel(struct cnif_pair *pair, const struct cnif_veth_host *veth,
-                      enum cnif_linger linger);
+void cnif_pair_cancel(struct cnif_pair *pair, enum cnif_linger linger);
 
 /*
  * Delete the link `name` in the namespace `netns_fd` (-1: here) and return as

@@ -4,7 +4,6 @@
 #include "base/err.h"
 #include "netlink/nlparse.h"
 #include "netlink/nlsock.h"
-#include "netns/netns.h"
 #include "rtnl/addr.h"
 #include "rtnl/link.h"
 #include "rtnl/route.h"
@@ -159,18 +158,6 @@ static int wait_dad(struct cnif_nlsock *sock, struct cnif_nlsock *watch,
     return r < 0 ? r : 0;
 }
 
-/* Two sockets inside the container: one to ask, one to hear of addresses if that is wanted. */
-struct inside {
-    struct cnif_nlsock *sock;
-    struct cnif_nlsock *watch;
-};
-
-static void leave(struct inside *inside)
-{
-    cnif_nlsock_close(inside->sock);
-    cnif_nlsock_close(inside->watch);
-}
-
 static int rename_link(struct cnif_nlsock *sock, int32_t index, const char *name,
                        struct cnif_err *reterr)
 {
@@ -184,48 +171,49 @@ static int rename_link(struct cnif_nlsock *sock, int32_t index, const char *name
     return cnif_nlsock_talk(sock, &buf, name, NULL, NULL, NULL, reterr);
 }
 
-/* In the container: give the link its name and its sysctls. */
-static int enter_and_prepare(const struct cnif_endpoint *endpoint, int32_t index, bool rename,
-                             struct inside *ret, struct cnif_err *reterr)
+int cnif_inside_enter(const struct cnif_endpoint *endpoint, struct cnif_inside *ret,
+                      struct cnif_err *reterr)
 {
-    struct inside inside = {0};
-    int r = cnif_nlsock_open(NETLINK_ROUTE, -1, &inside.sock, reterr);
+    struct cnif_inside inside = {0};
+    int r = cnif_netns_enter(&inside.visit, endpoint->netns_fd, reterr);
 
+    if (r < 0)
+        return r;
+    r = cnif_nlsock_open(NETLINK_ROUTE, -1, &inside.sock, reterr);
     if (r == 0 && endpoint->wait_dad)
         r = cnif_watch_open(-1, RTNLGRP_IPV6_IFADDR, &inside.watch, reterr);
-    if (r == 0 && rename)
-        r = rename_link(inside.sock, index, endpoint->ifname, reterr);
-    if (r == 0)
-        r = cnif_sysctl_write(-1, endpoint->sysctls, endpoint->n_sysctls, reterr);
     if (r < 0)
-        leave(&inside);
+        cnif_inside_leave(&inside);
     else
         *ret = inside;
     return r;
 }
 
-int cnif_endpoint_configure(const struct cnif_endpoint *endpoint, int32_t index, bool rename,
-                            struct cnif_link *ret, struct cnif_err *reterr)
+void cnif_inside_leave(struct cnif_inside *inside)
+{
+    cnif_netns_leave(&inside->visit);
+    cnif_nlsock_close(inside->sock);
+    cnif_nlsock_close(inside->watch);
+}
+
+int cnif_inside_configure(struct cnif_inside *inside, const struct cnif_endpoint *endpoint,
+                          int32_t index, bool rename, struct cnif_link *ret,
+                          struct cnif_err *reterr)
 {
     uint8_t data[REQUEST_SIZE] __attribute__((aligned(4)));
-    struct batch batch = {.ifname = endpoint->ifname, .reterr = reterr};
-    struct cnif_netns_visit visit;
-    struct inside inside;
-    int r = cnif_netns_enter(&visit, endpoint->netns_fd, reterr);
+    struct batch batch = {.sock = inside->sock, .ifname = endpoint->ifname, .reterr = reterr};
+    int r = rename ? rename_link(inside->sock, index, endpoint->ifname, reterr) : 0;
 
+    if (r == 0)
+        r = cnif_sysctl_write(-1, endpoint->sysctls, endpoint->n_sysctls, reterr);
+    cnif_netns_leave(&inside->visit);
     if (r < 0)
         return r;
-    r = enter_and_prepare(endpoint, index, rename, &inside, reterr);
-    cnif_netns_leave(&visit);
-    if (r < 0)
-        return r;
-    batch.sock = inside.sock;
     cnif_nlbuf_init(&batch.buf, data, sizeof(data));
     send_all(&batch, endpoint, index);
     r = batch.result;
     if (r == 0 && endpoint->up && endpoint->wait_dad)
-        r = wait_dad(inside.sock, inside.watch, endpoint, index, reterr);
-    leave(&inside);
+        r = wait_dad(inside->sock, inside->watch, endpoint, index, reterr);
     if (r == 0)
         *ret = batch.link;
     return r;

@@ -9,7 +9,6 @@
 #include "rtnl/link.h"
 
 #include <errno.h>
-#include <linux/rtnetlink.h>
 #include <stdio.h>
 #include <string.h>
 
@@ -52,16 +51,16 @@ static int create(struct cnif_nlsock *sock, const struct cnif_macvlan_host *macv
     return cnif_link_create(sock, &spec, NULL, ret_refused, reterr);
 }
 
-static int configure(const struct cnif_endpoint *endpoint, struct cnif_nlsock *inside,
+static int configure(const struct cnif_endpoint *endpoint, struct cnif_inside *inside,
                      const char *name, struct cnif_link *made, struct cnif_attached *ret,
                      struct cnif_err *reterr)
 {
     struct cnif_link link;
-    int r = cnif_link_get(inside, name, 0, made, reterr);
+    int r = cnif_link_get(inside->sock, name, 0, made, reterr);
 
     if (r == 0)
-        r = cnif_endpoint_configure(endpoint, made->index, strcmp(name, endpoint->ifname) != 0,
-                                    &link, reterr);
+        r = cnif_inside_configure(inside, endpoint, made->index,
+                                  strcmp(name, endpoint->ifname) != 0, &link, reterr);
     if (r < 0)
         return r;
     *ret = (struct cnif_attached){.index = link.index};
@@ -69,21 +68,24 @@ static int configure(const struct cnif_endpoint *endpoint, struct cnif_nlsock *i
     return 0;
 }
 
-/* `inside` is in the container's namespace, where nothing had the name before. */
-static int attach(struct cnif_nlsock *host, struct cnif_nlsock *inside,
+/* Nothing had the name in the container before. */
+static int attach(struct cnif_nlsock *host, struct cnif_inside *inside,
                   const struct cnif_macvlan_host *macvlan, const struct cnif_endpoint *endpoint,
                   enum cnif_linger linger, struct cnif_attached *ret, struct cnif_err *reterr)
 {
+    struct cnif_nlsock *sock = inside->sock;
     struct cnif_link made = {0};
     char name[CNIF_IFNAME_MAX];
     bool refused;
-    int r = create(macvlan->parent_in_container ? inside : host, macvlan, endpoint, name, &refused,
+    int r = create(macvlan->parent_in_container ? sock : host, macvlan, endpoint, name, &refused,
                    reterr);
 
     if (r == 0)
         r = configure(endpoint, inside, name, &made, ret, reterr);
-    if (r < 0 && !refused && (made.index || cnif_link_get(inside, name, 0, &made, NULL) == 0))
-        cnif_undo_link(endpoint->netns_fd, inside, &made, linger);
+    if (r < 0 && !refused && (made.index || cnif_link_get(sock, name, 0, &made, NULL) == 0)) {
+        cnif_netns_leave(&inside->visit);
+        cnif_undo_link(endpoint->netns_fd, sock, &made, linger);
+    }
     return r;
 }
 
@@ -91,21 +93,21 @@ int cnif_attach_macvlan(struct cnif_nlsock *host, const struct cnif_macvlan_host
                         const struct cnif_endpoint *endpoint, enum cnif_linger linger,
                         struct cnif_attached *ret, struct cnif_err *reterr)
 {
-    struct cnif_nlsock *inside;
+    struct cnif_inside inside;
     struct cnif_link taken;
     struct cnif_err err;
-    int r = cnif_nlsock_open(NETLINK_ROUTE, endpoint->netns_fd, &inside, reterr);
+    int r = cnif_inside_enter(endpoint, &inside, reterr);
 
     if (r < 0)
         return r;
     /* Known beforehand, so that a link that is there after a lost answer is ours to undo. */
-    r = cnif_link_get(inside, endpoint->ifname, 0, &taken, &err);
+    r = cnif_link_get(inside.sock, endpoint->ifname, 0, &taken, &err);
     if (r == 0)
         r = cnif_err_errno(&err, EEXIST, "create link %s", endpoint->ifname);
     else if (r == -ENODEV)
-        r = attach(host, inside, macvlan, endpoint, linger, ret, &err);
+        r = attach(host, &inside, macvlan, endpoint, linger, ret, &err);
     if (r < 0 && reterr)
         *reterr = err;
-    cnif_nlsock_close(inside);
+    cnif_inside_leave(&inside);
     return r;
 }

@@ -1,10 +1,12 @@
 /*
- * A veth pair that is made while its user does something else: the kernel takes
- * half a millisecond for it, about as long as finding out the addresses takes.
+ * A veth attachment by two threads: the kernel takes half a millisecond to make
+ * the pair, about as long as finding out the addresses takes; and each end is
+ * configured by a thread of its own.
  *
- *     caller:  begin ---- addresses, gateways ---- attach: join, configure
- *     task:        RTM_NEWLINK ............ done
+ *     caller:  begin --- addresses, gateways --- attach: enter, join ... container's end, join
+ *     task:        RTM_NEWLINK ........... made, the host's end ... done
  */
+#include "attach/endpoint.h"
 #include "attach/pool.h"
 #include "attach/veth.h"
 #include "base/err.h"
@@ -12,62 +14,122 @@
 #include "rtnl/link.h"
 
 #include <errno.h>
-#include <linux/netlink.h>
+#include <sched.h>
 #include <semaphore.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <string.h>
+#include <sys/random.h>
 
 struct cnif_pair {
     struct cnif_task task;
     struct cnif_nlsock *sock;
+    const struct cnif_veth_host *veth;
     struct cnif_link_spec spec;
     struct cnif_link port;
-    struct cnif_err err;
-    int result;
     bool refused;
-    sem_t done;
-    char name[CNIF_IFNAME_MAX];
+    int made_result, done_result;
+    struct cnif_err made_err, done_err;
+    sem_t made, done;
     char ifname[CNIF_IFNAME_MAX];
 };
 
 static void make(struct cnif_task *task)
 {
     struct cnif_pair *pair = (struct cnif_pair *)(void *)task; /* its first member */
+    int r = cnif_link_create(pair->sock, &pair->spec, &pair->port, &pair->refused, &pair->made_err);
 
-    pair->result =
-        cnif_link_create(pair->sock, &pair->spec, &pair->port, &pair->refused, &pair->err);
+    pair->made_result = r;
+    (void)sem_post(&pair->made);
+    if (r == 0)
+        r = cnif_veth_configure_port(pair->sock, pair->veth, pair->port.index, &pair->done_err);
+    pair->done_result = r;
     (void)sem_post(&pair->done);
 }
 
-static void join(struct cnif_pair *pair)
+/*
+ * Wait for a step of the task, and wake up here.  The kernel likes to wake a
+ * thread on the CPU of the one that wakes it, which goes on working there.
+ */
+static void join(sem_t *step)
 {
-    while (sem_wait(&pair->done) < 0 && errno == EINTR)
-        continue;
+    int here = sched_getcpu();
+    cpu_set_t all, one;
+    bool pinned = false;
+
+    if (sem_trywait(step) < 0) {
+        if (here >= 0 && sched_getaffinity(0, sizeof(all), &all) == 0) {
+            CPU_ZERO(&one);
+            CPU_SET((size_t)here, &one);
+            pinned = sched_setaffinity(0, sizeof(one), &one) == 0;
+        }
+        while (sem_wait(step) < 0 && errno == EINTR)
+            continue;
+        if (pinned)
+            (void)sched_setaffinity(0, sizeof(all), &all);
+    }
+    (void)sem_post(step); /* for those who ask again */
 }
 
 static void dispose(struct cnif_pair *pair)
 {
-    cnif_nlsock_close(pair->sock);
+    (void)sem_destroy(&pair->made);
     (void)sem_destroy(&pair->done);
     free(pair);
 }
 
-int cnif_pair_begin(const struct cnif_veth_host *veth, const struct cnif_endpoint *endpoint,
-                    struct cnif_pair **ret, struct cnif_err *reterr)
+/* A new unicast, locally administered Ethernet address. */
+static int make_mac(uint8_t mac[6], struct cnif_err *reterr)
+{
+    if (getrandom(mac, 6, 0) != 6)
+        return cnif_err_errno(reterr, errno, "make a MAC address");
+    mac[0] = (uint8_t)((mac[0] & 0xfe) | 0x02);
+    return 0;
+}
+
+/* The host's end stays down until it is a port with all its options. */
+static int describe(struct cnif_pair *pair, const struct cnif_veth_host *veth,
+                    const struct cnif_endpoint *endpoint, struct cnif_err *reterr)
+{
+    int r;
+
+    (void)snprintf(pair->ifname, sizeof(pair->ifname), "%s", endpoint->ifname);
+    pair->spec = (struct cnif_link_spec){
+        .kind = "veth",
+        .name = veth->name,
+        .mtu = endpoint->mtu,
+        .master = veth->bridge,
+        .netns_fd = -1,
+        .has_mac = true,
+        .single_queue = true,
+        .peer = {.name = pair->ifname,
+                 .mtu = endpoint->mtu,
+                 .netns_fd = endpoint->netns_fd,
+                 .has_mac = true},
+    };
+    memcpy(pair->spec.mac, veth->mac, sizeof(pair->spec.mac));
+    memcpy(pair->spec.peer.mac, endpoint->mac, sizeof(pair->spec.peer.mac));
+    r = veth->has_mac ? 0 : make_mac(pair->spec.mac, reterr);
+    if (r == 0 && !endpoint->has_mac)
+        r = make_mac(pair->spec.peer.mac, reterr);
+    return r;
+}
+
+int cnif_pair_begin(struct cnif_nlsock *sock, const struct cnif_veth_host *veth,
+                    const struct cnif_endpoint *endpoint, struct cnif_pair **ret,
+                    struct cnif_err *reterr)
 {
     struct cnif_pair *pair = calloc(1, sizeof(*pair));
     int r;
 
     if (!pair)
         return cnif_err_errno(reterr, ENOMEM, "create link %s", veth->name);
+    (void)sem_init(&pair->made, 0, 0);
     (void)sem_init(&pair->done, 0, 0);
-    cnif_veth_describe(veth, endpoint, &pair->spec);
-    (void)snprintf(pair->name, sizeof(pair->name), "%s", veth->name);
-    (void)snprintf(pair->ifname, sizeof(pair->ifname), "%s", endpoint->ifname);
-    pair->spec.name = pair->name;
-    pair->spec.peer.name = pair->ifname;
+    pair->sock = sock;
+    pair->veth = veth;
     pair->task.run = make;
-    r = cnif_nlsock_open(NETLINK_ROUTE, veth->netns_fd, &pair->sock, reterr);
+    r = describe(pair, veth, endpoint, reterr);
     if (r == 0) {
         r = cnif_pool_submit(&pair->task);
         if (r < 0)
@@ -80,36 +142,85 @@ int cnif_pair_begin(const struct cnif_veth_host *veth, const struct cnif_endpoin
     return r;
 }
 
-int cnif_pair_wait(struct cnif_pair *pair, struct cnif_err *reterr)
+static int failure(int result, const struct cnif_err *err, struct cnif_err *reterr)
 {
-    join(pair);
-    (void)sem_post(&pair->done); /* for those who ask again */
-    if (pair->result < 0 && reterr)
-        *reterr = pair->err;
-    return pair->result;
+    if (result < 0 && reterr)
+        *reterr = *err;
+    return result;
 }
 
-int cnif_pair_attach(struct cnif_pair *pair, struct cnif_nlsock *host,
-                     const struct cnif_veth_host *veth, const struct cnif_endpoint *endpoint,
-                     enum cnif_linger linger, struct cnif_attached *ret, struct cnif_err *reterr)
+int cnif_pair_wait(struct cnif_pair *pair, struct cnif_err *reterr)
 {
-    int r = cnif_pair_wait(pair, reterr);
+    join(&pair->made);
+    return failure(pair->made_result, &pair->made_err, reterr);
+}
 
+/* The container's end, while the task goes on with the host's. */
+static int configure(struct cnif_pair *pair, const struct cnif_endpoint *endpoint,
+                     struct cnif_link *ret, struct cnif_err *reterr)
+{
+    struct cnif_inside inside;
+    int r = cnif_inside_enter(endpoint, &inside, reterr);
+
+    if (r < 0)
+        return r;
+    r = cnif_pair_wait(pair, reterr);
+    /* Duplicate address detection takes a port that passes what it sends. */
+    if (r == 0 && endpoint->wait_dad) {
+        join(&pair->done);
+        r = failure(pair->done_result, &pair->done_err, reterr);
+    }
     if (r == 0)
-        r = cnif_veth_configure(host, veth, endpoint, &pair->port, ret, reterr);
-    if (r < 0 && !pair->refused)
-        cnif_veth_undo(host, veth, &pair->port, linger);
-    dispose(pair);
+        r = cnif_inside_configure(&inside, endpoint, pair->port.parent, false, ret, reterr);
+    cnif_inside_leave(&inside);
     return r;
 }
 
-void cnif_pair_cancel(struct cnif_pair *pair, const struct cnif_veth_host *veth,
-                      enum cnif_linger linger)
+int cnif_pair_attach(struct cnif_pair *pair, const struct cnif_endpoint *endpoint,
+                     enum cnif_linger linger, struct cnif_attached *ret, struct cnif_err *reterr)
+{
+    struct cnif_veth_ends ends;
+    struct cnif_link inside;
+    int r = configure(pair, endpoint, &inside, reterr);
+
+    join(&pair->done);
+    /* Of two failures the one that the other may come from. */
+    if (pair->made_result < 0)
+        r = cnif_pair_wait(pair, reterr);
+    else if (r == 0 && pair->done_result < 0)
+        r = failure(pair->done_result, &pair->done_err, reterr);
+    if (r == 0) {
+        ends.port = pair->port;
+        r = cnif_veth_settle(pair->sock, pair->veth, endpoint->up, &ends, reterr);
+    }
+    if (r < 0) {
+        cnif_pair_cancel(pair, linger);
+        return r;
+    }
+    *ret = (struct cnif_attached){
+        .index = inside.index, .host_index = ends.port.index, .bridge = ends.bridge};
+    memcpy(ret->mac, inside.mac, sizeof(ret->mac));
+    memcpy(ret->host_mac, pair->spec.mac, sizeof(ret->host_mac));
+    dispose(pair);
+    return 0;
+}
+
+void cnif_pair_cancel(struct cnif_pair *pair, enum cnif_linger linger)
 {
     if (!pair)
         return;
-    join(pair);
+    join(&pair->done);
     if (!pair->refused)
-        cnif_veth_undo(pair->sock, veth, &pair->port, linger);
+        cnif_veth_undo(pair->sock, pair->veth, pair->spec.mac, &pair->port, linger);
     dispose(pair);
+}
+
+int cnif_attach_veth(struct cnif_nlsock *host, const struct cnif_veth_host *veth,
+                     const struct cnif_endpoint *endpoint, enum cnif_linger linger,
+                     struct cnif_attached *ret, struct cnif_err *reterr)
+{
+    struct cnif_pair *pair;
+    int r = cnif_pair_begin(host, veth, endpoint, &pair, reterr);
+
+    return r == 0 ? cnif_pair_attach(pair, endpoint, linger, ret, reterr) : r;
 }

@@ -3,6 +3,8 @@
 #include <errno.h>
 #include <pthread.h>
 #include <sched.h>
+#include <semaphore.h>
+#include <stdbool.h>
 #include <stddef.h>
 #include <time.h>
 
@@ -10,75 +12,122 @@
 #define IDLE_SECONDS 10
 #define STACK_SIZE   ((size_t)64 * 1024)
 
-/* Threads wait for tasks, and leave when there were none for a while. */
+/* A thread that waits for a task, or has just been given one. */
+struct worker {
+    pthread_t self;
+    sem_t given;
+    struct cnif_task *task;
+    struct worker *below; /* in the stack of those that wait */
+    bool confined;        /* it may not run where its task came from, until it does run */
+    cpu_set_t cpus;       /* where else it may */
+};
+
+/* The thread that was idle last is the next to work; tasks wait only when there are none left. */
 static struct {
     pthread_mutex_t lock;
-    pthread_cond_t come;
+    struct worker *idle;
     struct cnif_task *first;
     struct cnif_task **last;
-    unsigned waiting; /* tasks in the list */
-    unsigned idle;
     unsigned threads;
-} pool = {.lock = PTHREAD_MUTEX_INITIALIZER, .come = PTHREAD_COND_INITIALIZER, .last = &pool.first};
+} pool = {.lock = PTHREAD_MUTEX_INITIALIZER, .last = &pool.first};
 
 static pthread_once_t fork_once = PTHREAD_ONCE_INIT;
 
-/* With the lock held: the next task, NULL after a while without any. */
-static struct cnif_task *await_task(void)
+/* With the lock held: the first of the tasks that wait, NULL if none does. */
+static struct cnif_task *take_waiting(void)
 {
-    struct cnif_task *task;
-    struct timespec until;
+    struct cnif_task *task = pool.first;
 
-    (void)clock_gettime(CLOCK_REALTIME, &until);
-    until.tv_sec += IDLE_SECONDS;
-    pool.idle++;
-    while (!pool.first) {
-        if (pthread_cond_timedwait(&pool.come, &pool.lock, &until) == ETIMEDOUT)
-            break;
-    }
-    pool.idle--;
-    task = pool.first;
     if (task) {
         pool.first = task->next;
         if (!pool.first)
             pool.last = &pool.first;
-        pool.waiting--;
     }
     return task;
 }
 
-/*
- * Move to another CPU than the one that made us, where there is one.  A thread
- * is woken where it last ran if that is idle: beside the thread that gave it
- * the task and goes on working, rather than after it.
- */
-static void step_aside(void)
+/* Until a task is given, or nobody needed us for a while. */
+static bool wait_given(struct worker *me)
 {
-    cpu_set_t all, others;
-    int here = sched_getcpu();
+    struct timespec until;
 
-    if (here < 0 || sched_getaffinity(0, sizeof(all), &all) < 0)
+    (void)clock_gettime(CLOCK_REALTIME, &until);
+    until.tv_sec += IDLE_SECONDS;
+    while (sem_timedwait(&me->given, &until) < 0) {
+        if (errno == ETIMEDOUT)
+            return false;
+    }
+    return true;
+}
+
+static void withdraw(struct worker *me)
+{
+    struct worker **at = &pool.idle;
+
+    while (*at != me)
+        at = &(*at)->below;
+    *at = me->below;
+}
+
+/* With the lock held: the next task, NULL after a while without any. */
+static struct cnif_task *await_task(struct worker *me)
+{
+    struct cnif_task *task = take_waiting();
+    bool given;
+
+    if (task)
+        return task;
+    me->task = NULL;
+    me->below = pool.idle;
+    pool.idle = me;
+    (void)pthread_mutex_unlock(&pool.lock);
+    given = wait_given(me);
+    (void)pthread_mutex_lock(&pool.lock);
+    if (!given && !me->task)
+        withdraw(me);
+    else if (!given)
+        (void)sem_wait(&me->given); /* it came at the last moment */
+    if (me->confined)
+        (void)sched_setaffinity(0, sizeof(me->cpus), &me->cpus);
+    me->confined = false;
+    return me->task;
+}
+
+/*
+ * Where there is another CPU, have the worker wake up there.  To a virtual
+ * machine a CPU that halts looks taken away by the host (vcpu_is_preempted), so
+ * that the kernel wakes threads on the CPU of whoever wakes them: behind the
+ * very thread that goes on working, while another CPU has nothing to do.
+ */
+static void send_aside(struct worker *worker)
+{
+    int here = sched_getcpu();
+    cpu_set_t others;
+
+    if (here < 0 || sched_getaffinity(0, sizeof(others), &others) < 0)
         return;
-    others = all;
+    worker->cpus = others;
     CPU_CLR((size_t)here, &others);
-    if (CPU_COUNT(&others) && sched_setaffinity(0, sizeof(others), &others) == 0)
-        (void)sched_setaffinity(0, sizeof(all), &all);
+    worker->confined =
+        CPU_COUNT(&others) && pthread_setaffinity_np(worker->self, sizeof(others), &others) == 0;
 }
 
 static void *serve(void *arg)
 {
+    struct worker me = {.self = pthread_self()};
     struct cnif_task *task;
 
     (void)arg;
-    step_aside();
+    (void)sem_init(&me.given, 0, 0);
     (void)pthread_mutex_lock(&pool.lock);
-    while ((task = await_task())) {
+    while ((task = await_task(&me))) {
         (void)pthread_mutex_unlock(&pool.lock);
         task->run(task);
         (void)pthread_mutex_lock(&pool.lock);
     }
     pool.threads--;
     (void)pthread_mutex_unlock(&pool.lock);
+    (void)sem_destroy(&me.given);
     return NULL;
 }
 
@@ -86,10 +135,10 @@ static void *serve(void *arg)
 static void forget_threads(void)
 {
     (void)pthread_mutex_init(&pool.lock, NULL);
-    (void)pthread_cond_init(&pool.come, NULL);
+    pool.idle = NULL;
     pool.first = NULL;
     pool.last = &pool.first;
-    pool.waiting = pool.idle = pool.threads = 0;
+    pool.threads = 0;
 }
 
 static void watch_forks(void)
@@ -117,20 +166,26 @@ static int add_thread(void)
 
 int cnif_pool_submit(struct cnif_task *task)
 {
+    struct worker *worker;
     int code = 0;
 
     task->next = NULL;
     (void)pthread_once(&fork_once, watch_forks);
     (void)pthread_mutex_lock(&pool.lock);
-    /* One that is only about to wake still counts as idle, hence the comparison. */
-    if (pool.idle <= pool.waiting && pool.threads < THREADS_MAX)
-        code = add_thread();
-    if (code == 0 || pool.threads) {
-        code = 0;
-        *pool.last = task;
-        pool.last = &task->next;
-        pool.waiting++;
-        (void)pthread_cond_signal(&pool.come);
+    worker = pool.idle;
+    if (worker) {
+        pool.idle = worker->below;
+        worker->task = task;
+        send_aside(worker);
+        (void)sem_post(&worker->given);
+    } else {
+        if (pool.threads < THREADS_MAX)
+            code = add_thread();
+        if (code == 0 || pool.threads) {
+            code = 0;
+            *pool.last = task;
+            pool.last = &task->next;
+        }
     }
     (void)pthread_mutex_unlock(&pool.lock);
     return -code;

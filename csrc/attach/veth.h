@@ -1,25 +1,34 @@
 /*
- * The steps of a veth attachment, for those who take them at different times.
+ * The host's side of a veth attachment: the pair as it is made, and the end
+ * that becomes a port of the bridge.
  */
 #ifndef CNIF_ATTACH_VETH_H
 #define CNIF_ATTACH_VETH_H
 
 #include "cnifast.h"
 
-/* What the pair shall be; the strings stay those of `veth` and `endpoint`. */
-void cnif_veth_describe(const struct cnif_veth_host *veth, const struct cnif_endpoint *endpoint,
-                        struct cnif_link_spec *ret);
+/* Two links asked about at once: the port, then its bridge. */
+struct cnif_veth_ends {
+    struct cnif_link port;
+    struct cnif_link bridge;
+};
 
-/* Configure both ends of the pair whose host end is `port`, and wait until it forwards. */
-int cnif_veth_configure(struct cnif_nlsock *host, const struct cnif_veth_host *veth,
-                        const struct cnif_endpoint *endpoint, const struct cnif_link *port,
-                        struct cnif_attached *ret, struct cnif_err *reterr);
+/*
+ * Give the port its options and VLANs, and set it up only then: nothing may
+ * pass it before.  `sock` may be in another namespace than the calling thread.
+ */
+int cnif_veth_configure_port(struct cnif_nlsock *sock, const struct cnif_veth_host *veth,
+                             int32_t index, struct cnif_err *reterr);
+
+/* Wait until the port forwards, if it is to be up; ret->port.index says which one it is. */
+int cnif_veth_settle(struct cnif_nlsock *sock, const struct cnif_veth_host *veth, bool up,
+                     struct cnif_veth_ends *ret, struct cnif_err *reterr);
 
 /*
  * Take the pair back.  Where it is not known whether there is one (port->index
- * is 0), its address tells it from somebody else's.
+ * is 0), its address `mac` tells it from somebody else's.
  */
-void cnif_veth_undo(struct cnif_nlsock *host, const struct cnif_veth_host *veth,
-                    struct cnif_link *port, enum cnif_linger linger);
+void cnif_veth_undo(struct cnif_nlsock *sock, const struct cnif_veth_host *veth,
+                    const uint8_t mac[6], struct cnif_link *port, enum cnif_linger linger);
 
 #endif

@@ -51,6 +51,15 @@ void cnif_netns_leave(struct cnif_netns_visit *visit)
     cnif_closep(&visit->home);
 }
 
+bool cnif_netns_is(int fd)
+{
+    struct statfs fs;
+
+    /* What the number means to a file of another kind is not known. */
+    return fstatfs(fd, &fs) == 0 && fs.f_type == NSFS_MAGIC &&
+           ioctl(fd, NS_GET_NSTYPE) == CLONE_NEWNET;
+}
+
 int cnif_netns_open(const char *path, int *ret_fd, struct cnif_err *reterr)
 {
     cnif_cleanup_close int fd = -1;

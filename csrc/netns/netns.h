@@ -19,4 +19,7 @@ struct cnif_netns_visit {
 int cnif_netns_enter(struct cnif_netns_visit *visit, int fd, struct cnif_err *reterr);
 void cnif_netns_leave(struct cnif_netns_visit *visit);
 
+/* Whether an open file is a network namespace. */
+bool cnif_netns_is(int fd);
+
 #endif

@@ -34,6 +34,7 @@ static int attach(int pod, const char *name, const struct cnif_ip *addresses, si
                                   .name = name,
                                   .alias = "",
                                   .bridge = node.bridge,
+                                  .has_mac = true,
                                   .mac = {2, 0, 0, 0, 0, 1}};
     struct cnif_endpoint endpoint = {.netns_fd = pod,
                                      .ifname = "eth0",

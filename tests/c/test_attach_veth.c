@@ -26,6 +26,7 @@ static struct cnif_veth_host host_end(void)
                                    .name = "veth0",
                                    .alias = "cnifast net pod eth0",
                                    .bridge = node.bridge,
+                                   .has_mac = true,
                                    .mac = {2, 0, 0, 0, 0, 1}};
 }
 
@@ -141,7 +142,6 @@ static void test_everything_at_once(void)
         {.dst = kernel_node_ip("::", 0), .gateway = kernel_node_ip("fd00::1", 128), .scope = -1}};
     struct cnif_sysctl inside[] = {{"net/ipv4/conf/eth0/arp_notify", "1", false},
                                    {"net/ipv4/conf/eth0/nonsense", "1", true}};
-    struct cnif_sysctl outside[] = {{"net/ipv6/conf/veth0/accept_ra", "0", false}};
     struct cnif_endpoint endpoint = container_end();
     struct cnif_veth_host host = host_end();
     struct cnif_attached attached;
@@ -159,8 +159,6 @@ static void test_everything_at_once(void)
     endpoint.netns_fd = node.pod;
     host.bridge = node.bridge;
     host.hairpin = host.isolated = true;
-    host.sysctls = outside;
-    host.n_sysctls = 1;
     CHECK(attach(&host, &endpoint, &attached) == 0);
 
     port = link_of(-1, "veth0");
@@ -179,25 +177,77 @@ static void test_everything_at_once(void)
     CHECK(count_routes() == 3); /* the subnet's own as well */
     CHECK(cnif_sysctl_read(node.pod, "net/ipv4/conf/eth0/arp_notify", value, 8, NULL) == 0);
     CHECK(strcmp(value, "1") == 0);
-    CHECK(cnif_sysctl_read(-1, "net/ipv6/conf/veth0/accept_ra", value, 8, NULL) == 0);
-    CHECK(strcmp(value, "0") == 0);
     finish();
 }
 
-/* Without MAC and MTU the kernel chooses, and the result says what. */
-static void test_kernel_chooses(void)
+static size_t count_addresses(int32_t index)
+{
+    struct cnif_address *addresses;
+    size_t count;
+
+    CHECK(cnif_addr_dump(node.host, index, 0, &addresses, &count, &err) == 0);
+    cnif_free(addresses);
+    return count;
+}
+
+/* A port has no address of its own, not even later, and takes no router advertisements. */
+static void test_port_stays_out_of_ipv6(void)
 {
     struct cnif_endpoint endpoint;
     struct cnif_attached attached;
     struct cnif_veth_host host;
-    struct cnif_link eth0;
+    char value[8];
+
+    start();
+    kernel_node_run(-1, "echo 1 > /proc/sys/net/ipv6/conf/default/accept_ra");
+    endpoint = container_end();
+    host = host_end();
+    CHECK(attach(&host, &endpoint, &attached) == 0);
+    CHECK(cnif_sysctl_read(-1, "net/ipv6/conf/veth0/accept_ra", value, 8, NULL) == 0);
+    CHECK(strcmp(value, "0") == 0);
+    CHECK(count_addresses(attached.host_index) == 0);
+    kernel_node_run(-1, "ip link set veth0 down && ip link set veth0 up");
+    CHECK(count_addresses(attached.host_index) == 0);
+    CHECK(count_addresses(node.bridge) == 1);
+    finish();
+}
+
+/* So it is where the kernel has no IPv6 for the port, as for one with an MTU below 1280. */
+static void test_without_ipv6(void)
+{
+    struct cnif_endpoint endpoint;
+    struct cnif_attached attached;
+    struct cnif_veth_host host;
+
+    start();
+    endpoint = container_end();
+    endpoint.mtu = 1000;
+    host = host_end();
+    CHECK(attach(&host, &endpoint, &attached) == 0);
+    CHECK(strcmp(link_of(-1, "veth0").alias, host.alias) == 0);
+    CHECK(count_addresses(attached.host_index) == 0);
+    finish();
+}
+
+/* Without MACs and MTU some are chosen, and the result says which. */
+static void test_chosen(void)
+{
+    struct cnif_endpoint endpoint;
+    struct cnif_attached attached;
+    struct cnif_veth_host host;
+    struct cnif_link port, eth0;
 
     start();
     endpoint = container_end();
     endpoint.has_mac = false;
     host = host_end();
+    host.has_mac = false;
     CHECK(attach(&host, &endpoint, &attached) == 0);
+    port = link_of(-1, "veth0");
+    CHECK(memcmp(port.mac, attached.host_mac, 6) == 0 && memcmp(port.mac, host.mac, 6) != 0);
+    CHECK((port.mac[0] & 3) == 2);
     eth0 = link_of(node.pod, "eth0");
+    CHECK((eth0.mac[0] & 3) == 2);
     CHECK(memcmp(eth0.mac, attached.mac, 6) == 0 && memcmp(eth0.mac, endpoint.mac, 6) != 0);
     CHECK(eth0.mtu == 1500);
     finish();
@@ -223,6 +273,7 @@ static void test_left_down(void)
 /* The host may be another namespace than the one the call is made in. */
 static void test_host_elsewhere(void)
 {
+    char value[8];
     int elsewhere;
     struct cnif_endpoint endpoint;
     struct cnif_attached attached;
@@ -239,13 +290,13 @@ static void test_host_elsewhere(void)
     host = host_end();
     host.netns_fd = elsewhere;
     host.bridge = bridge.index;
-    host.sysctls = &(struct cnif_sysctl){"net/ipv4/conf/veth0/arp_notify", "1", false};
-    host.n_sysctls = 1;
     kept = node.host;
     node.host = sock;
     CHECK(attach(&host, &endpoint, &attached) == 0);
     node.host = kept;
     CHECK(link_of(elsewhere, "veth0").operstate == IF_OPER_UP);
+    CHECK(cnif_sysctl_read(elsewhere, "net/ipv6/conf/veth0/accept_ra", value, 8, NULL) == 0);
+    CHECK(strcmp(value, "0") == 0);
     CHECK(cnif_link_get(node.host, "veth0", 0, &bridge, &err) == -ENODEV);
     cnif_nlsock_close(sock);
     (void)close(elsewhere);
@@ -340,7 +391,6 @@ static void test_refused_inside(void)
 /* A port's VLANs, where the bridge does not filter, undo the attachment; so does a long alias. */
 static void test_refused_outside(void)
 {
-    struct cnif_sysctl sysctl = {"net/ipv4/conf/veth0/nonsense", "1", false};
     struct cnif_endpoint endpoint;
     struct cnif_veth_host host;
     char alias[301];
@@ -355,10 +405,8 @@ static void test_refused_outside(void)
                   "set alias of veth0: numerical result out of range (Attribute failed policy "
                   "validation)"));
     alias[255] = '\0'; /* as long as it may be */
-    host.sysctls = &sysctl;
-    host.n_sysctls = 1;
-    CHECK(refused(&host, &endpoint, ENOENT,
-                  "open sysctl net/ipv4/conf/veth0/nonsense: no such file or directory"));
+    host.vlan = 5;
+    CHECK(refused(&host, &endpoint, EOPNOTSUPP, "add VLAN to bridge port"));
     finish();
 }
 
@@ -403,7 +451,9 @@ int main(void)
     if (!kernel_node_enter())
         return 77;
     test_everything_at_once();
-    test_kernel_chooses();
+    test_port_stays_out_of_ipv6();
+    test_without_ipv6();
+    test_chosen();
     test_left_down();
     test_host_elsewhere();
     test_names_taken();

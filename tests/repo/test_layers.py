@@ -43,6 +43,7 @@ C_EDGES = {
     "nft": {"base", "netlink"},
     "attach": {"base", "netns", "netlink", "rtnl", "nft"},
     "ipam": {"base"},
+    "intake": {"base", "netns"},
     "shim": set[str](),
 }
 # What a program without a C library may include.

@@ -85,19 +85,21 @@ class Attached:
 class AttachedVeth(Attached):
     """The container's link, the host's end, and the bridge as it is now."""
 
-    __slots__ = ("bridge", "host_index")
+    __slots__ = ("bridge", "host_index", "host_mac")
 
-    def __init__(self, index: int, mac: str, host_index: int, bridge: Link) -> None:
+    def __init__(self, index: int, mac: str, host_index: int, host_mac: str, bridge: Link) -> None:
         super().__init__(index, mac)
         self.host_index = host_index
+        self.host_mac = host_mac
         self.bridge = bridge
 
 
 class HostEnd:
     """The host's end of a veth pair, in the form C takes.
 
-    ``name``, ``alias`` and ``mac`` are its own, ``bridge`` is an index, ``host_netns`` the
-    bridge's namespace (-1: here); ``trunk`` lists VLAN ranges (first, last).
+    ``name``, ``alias`` and ``mac`` (one is made where it is empty) are its own, ``bridge`` is an
+    index, ``host_netns`` the bridge's namespace (-1: here); ``trunk`` lists VLAN ranges (first,
+    last).
 
     Raises:
         ValueError: the MAC is malformed.
@@ -111,7 +113,7 @@ class HostEnd:
         name: str,
         alias: str,
         bridge: int,
-        mac: str,
+        mac: str = "",
         host_netns: int = -1,
         hairpin: bool = False,
         isolated: bool = False,
@@ -119,18 +121,19 @@ class HostEnd:
         trunk: Sequence[tuple[int, int]] = (),
         keep_default_vlan: bool = False,
     ) -> None:
-        names = [ffi.new("char []", c_text(text)) for text in (name, alias)]
-        wanted = Sysctls(((f"net/ipv6/conf/{name}/accept_ra", "0", True),))
-        ranges = ffi.new("struct cnif_vlan_range []", list(trunk))
+        names = ffi.new("char []", c_text(name)), ffi.new("char []", c_text(alias))
         veth = ffi.new("struct cnif_veth_host *")
-        veth.netns_fd, veth.name, veth.alias = host_netns, names[0], names[1]
-        veth.bridge, veth.mac = bridge, mac_bytes(mac)
+        veth.netns_fd, veth.bridge, (veth.name, veth.alias) = host_netns, bridge, names
+        if mac:
+            veth.has_mac, veth.mac = True, mac_bytes(mac)
         veth.hairpin, veth.isolated = hairpin, isolated
-        veth.vlan, veth.keep_default_vlan = vlan, keep_default_vlan
-        veth.trunk, veth.n_trunk = ranges, len(trunk)
-        veth.sysctls, veth.n_sysctls = wanted.array, wanted.count
+        ranges = None
+        if vlan or trunk:
+            ranges = ffi.new("struct cnif_vlan_range []", list(trunk))
+            veth.vlan, veth.keep_default_vlan = vlan, keep_default_vlan
+            veth.trunk, veth.n_trunk = ranges, len(trunk)
         self.struct = veth
-        self._kept = (names, wanted, ranges)
+        self._kept = (names, ranges)
 
 
 def attach_veth(
@@ -156,25 +159,40 @@ def attach_veth(
 class Pair:
     """A veth pair that another thread makes while its user finds out what it shall have.
 
-    It ends with ``attach``, or with ``cancel``.
+    That thread configures the host's end, too.  It ends with ``attach``, or with ``cancel``;
+    until then the handle is not to be used for anything else.
     """
 
-    __slots__ = ("_linger", "_raw", "_veth")
+    __slots__ = ("_kept", "_linger", "_raw")
 
     def __init__(
-        self, netns: int, ifname: str, host_end: HostEnd, *, mtu: int, mac: str, exits: bool
+        self,
+        handle: Handle,
+        host_end: HostEnd,
+        netns: int,
+        ifname: str,
+        *,
+        mtu: int,
+        mac: str,
+        exits: bool,
     ) -> None:
-        """Begin: ``netns``, ``ifname``, ``mtu`` and ``mac`` are those of the later `Endpoint`.
+        """Begin: ``netns``, ``ifname`` and ``mtu`` are those of the later `Endpoint`.
+
+        ``handle`` is one on the bridge's namespace; a ``mac`` that is empty is made.
 
         Raises:
-            KernelError: no thread or socket can be had.
+            KernelError: no thread can be had.
         """
         err = new_error()
         raw = ffi.new("struct cnif_pair **")
-        first = Endpoint(netns, ifname, mtu=mtu, mac=mac)
-        check(lib.cnif_pair_begin(host_end.struct, first.struct, raw, err), err)
+        first = ffi.new("struct cnif_endpoint *")
+        name = ffi.new("char []", c_text(ifname))
+        first.netns_fd, first.ifname, first.mtu = netns, name, mtu
+        if mac:
+            first.has_mac, first.mac = True, mac_bytes(mac)
+        check(lib.cnif_pair_begin(handle.raw, host_end.struct, first, raw, err), err)
         self._raw = raw[0]
-        self._veth = host_end
+        self._kept = (handle, host_end)
         self._linger = _linger(exits)
 
     def wait(self) -> None:
@@ -187,8 +205,8 @@ class Pair:
         err = new_error()
         check(lib.cnif_pair_wait(self._raw, err), err)
 
-    def attach(self, host: Handle, endpoint: Endpoint) -> AttachedVeth:
-        """Configure both ends and wait until the bridge's port forwards.
+    def attach(self, endpoint: Endpoint) -> AttachedVeth:
+        """Configure the container's end and wait until the bridge's port forwards.
 
         Raises:
             FileExistsError: a link of either name was there already.
@@ -197,22 +215,20 @@ class Pair:
         err = new_error()
         attached = ffi.new("struct cnif_attached *")
         raw, self._raw = self._raw, ffi.NULL
-        rc = lib.cnif_pair_attach(
-            raw, host.raw, self._veth.struct, endpoint.struct, self._linger, attached, err
-        )
-        check(rc, err)
+        check(lib.cnif_pair_attach(raw, endpoint.struct, self._linger, attached, err), err)
         return _attached_veth(attached)
 
     def cancel(self) -> None:
         """Take the pair back; nothing is done after ``attach``."""
         raw, self._raw = self._raw, ffi.NULL
-        lib.cnif_pair_cancel(raw, self._veth.struct, self._linger)
+        lib.cnif_pair_cancel(raw, self._linger)
 
 
 def _attached_veth(attached: Any) -> AttachedVeth:
     """Return what C says of an attachment."""
     now: Any = LinkView(ffi.new("struct cnif_link *", attached.bridge))
-    return AttachedVeth(attached.index, _mac(attached), attached.host_index, now)
+    host_mac = bytes(attached.host_mac).hex(":")
+    return AttachedVeth(attached.index, _mac(attached), attached.host_index, host_mac, now)
 
 
 def attach_macvlan(

@@ -39,14 +39,13 @@ class Session:
     ``exits`` tells that the process ends with the call.
     """
 
-    __slots__ = ("_host", "_netns", "_own_host", "_undo", "exits", "host_netns", "req")
+    __slots__ = ("_handles", "_netns", "_undo", "exits", "host_netns", "req")
 
     def __init__(self, req: Request) -> None:
         self.req = req
         self.host_netns = -1 if req.place.host_netns is None else req.place.host_netns
         self.exits = req.place.exits
-        self._host: Handle | None = None
-        self._own_host = False
+        self._handles: dict[str, Handle] = {}
         self._netns: NetNS | None = None
         self._undo: list[Callable[[], object]] = []
 
@@ -60,8 +59,8 @@ class Session:
                     step()
                 except (OSError, CNIError) as also:
                     error.add_note(f"while undoing: {also}")
-        if self._own_host and self._host is not None:
-            self._host.close()
+        for handle in self._handles.values():
+            handle.close()
         if self._netns is not None:
             self._netns.close()
 
@@ -85,17 +84,23 @@ class Session:
 
     @property
     def host(self) -> Handle:
-        """A handle on the host's namespace; the service's threads keep theirs between calls."""
-        if self._host is None:
-            warm: Any = self.req.place.warm
-            if warm is None or self.host_netns >= 0:
-                self._host = Handle(self.host_netns)
-                self._own_host = True
-            else:
-                self._host = warm.kept.get("host")
-                if self._host is None:
-                    self._host = warm.kept["host"] = Handle()
-        return self._host
+        """A handle on the host's namespace."""
+        return self.handle("host")
+
+    def handle(self, use: str) -> Handle:
+        """Return the handle on the host's namespace for a use; at the same time each has its own.
+
+        The service's threads keep theirs between calls.
+        """
+        warm: Any = self.req.place.warm
+        if warm is None or self.host_netns >= 0:
+            kept, key = self._handles, use
+        else:
+            kept, key = warm.kept, f"{use} handle"
+        found = kept.get(key)
+        if found is None:
+            found = kept[key] = Handle(self.host_netns)
+        return found
 
     @property
     def netns(self) -> int:

@@ -214,15 +214,30 @@ def _conflicts(other: Address, gateway: str) -> bool:
     ) or (_ip.contains(bits, _ip.network(bits, value, prefixlen), prefixlen, theirs))
 
 
-def ensure_forwarding(session: Session, families: set[int]) -> None:
-    """Let the host forward packets of the families 4 and 6.
+def not_forwarding(session: Session, gateways: list[str]) -> tuple[tuple[str, str, bool], ...]:
+    """Return the kernel settings by which the host would forward for its gateways, but does not.
 
     Raises:
-        CNIError: the kernel setting cannot be written.
+        CNIError: a kernel setting cannot be read.
     """
-    wanted = tuple((_FORWARDING[family], "1", False) for family in sorted(families))
+    families = {_ip.parse_cidr(gateway)[0] for gateway in gateways}
+    wanted = [(_FORWARDING[family], "1", False) for family in sorted(families)]
     try:
-        write_sysctls(wanted, session.host_netns)
+        return tuple(w for w in wanted if read_sysctl(w[0], session.host_netns) != w[1])
+    except OSError as e:
+        raise CNIError(INTERNAL, f"failed to enable forwarding: {e}") from e
+
+
+def set_forwarding(session: Session, settings: tuple[tuple[str, str, bool], ...]) -> None:
+    """Let the host forward, by what ``not_forwarding`` returned.
+
+    Raises:
+        CNIError: a kernel setting cannot be written.
+    """
+    if not settings:
+        return
+    try:
+        write_sysctls(settings, session.host_netns)
     except OSError as e:
         raise CNIError(INTERNAL, f"failed to enable forwarding: {e}") from e
 

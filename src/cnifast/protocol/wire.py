@@ -118,29 +118,27 @@ def decode_request(payload: bytes, flags: int = 0) -> WireRequest:
     Of several values of one variable the first counts; an entry without "=" is none.
 
     Raises:
-        WireError: the payload ends early.
+        WireError: the payload ends early, or names no plugin.
     """
     try:
         mnt = _NAMESPACE.unpack_from(payload)
     except layout_error:
         raise WireError("the request ends within its first field") from None
-    texts: list[str] = []
+    # Each text ends in NUL, and the empty one behind them is nothing but its NUL.
     start = _NAMESPACE.size
-    while True:
-        end = payload.find(b"\0", start)
-        if end < 0:
-            raise WireError("the request ends within a text")
-        if end == start and len(texts) >= 2:
-            break
-        texts.append(payload[start:end].decode("utf-8", "surrogateescape"))
-        start = end + 1
+    end = payload.find(b"\0\0", start)
+    if end < 0:
+        raise WireError("the request ends within a text")
+    texts = payload[start:end].decode("utf-8", "surrogateescape").split("\0")
+    if len(texts) < 2:
+        raise WireError("the request names no plugin")
     env: dict[str, str] = {}
     for text in texts[2:]:
         key, equals, value = text.partition("=")
         if equals:
             env.setdefault(key, value)
     return WireRequest(
-        mnt, texts[0], texts[1], env, payload[end + 1 :], netns=bool(flags & FLAG_NETNS)
+        mnt, texts[0], texts[1], env, payload[end + 2 :], netns=bool(flags & FLAG_NETNS)
     )
 
 

@@ -12,21 +12,20 @@ import socket
 import struct
 import time
 
+from cnifast.kernel.intake import Intake
 from cnifast.protocol import wire
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     import _socket
+    from collections.abc import Callable
 
     from cnifast.protocol.wire import WireRequest
 
 STALL_SECONDS = 5  # without a byte
 REQUEST_SECONDS = 10  # until the request is complete
-FIRST_READ = 16384  # bytes; a usual request comes in one piece
 MOST_FDS = 3
 
-_INT = struct.calcsize("i")
-_CONTROL = socket.CMSG_SPACE(MOST_FDS * _INT)
 _TIMEOUT = struct.pack("ll", STALL_SECONDS, 0)
 
 
@@ -37,39 +36,58 @@ class Rejected(Exception):  # noqa: N818 - it is a verdict on the peer, not an e
 class Connection:
     """A connected shim and what it sent.
 
-    The descriptors are there once the request is; closing the connection closes them.
+    The descriptors are there once the request is; closing the connection closes them.  ``intake``
+    is the thread's own.
     """
 
-    __slots__ = ("_deadline", "_fds", "_sock")
+    __slots__ = ("_deadline", "_intake", "_sock")
 
-    def __init__(self, sock: _socket.socket) -> None:
+    def __init__(self, sock: _socket.socket, intake: Intake | None = None) -> None:
         self._sock = sock
-        self._fds: list[int] = []
+        self._intake = intake or Intake()
         self._deadline = 0.0
+
+    @property
+    def pid(self) -> int:
+        """The shim's process ID, as seen from here."""
+        return self._intake.pid
 
     @property
     def host_netns(self) -> int:
         """The caller's network namespace."""
-        return self._fds[0]
+        return self._intake.fds[0]
+
+    @property
+    def host_ident(self) -> tuple[int, int]:
+        """What tells the caller's network namespace from others."""
+        return self._intake.idents[0]
 
     @property
     def stderr(self) -> int:
         """The caller's standard error."""
-        return self._fds[1]
+        return self._intake.fds[1]
 
     @property
     def netns(self) -> int | None:
-        """The container's network namespace, None when it did not come."""
-        return self._fds[2] if len(self._fds) == MOST_FDS else None
+        """The container's network namespace, None when no such thing came."""
+        return self._intake.fds[2] if self._intake.has_netns else None
 
-    def receive(self) -> WireRequest:
+    @property
+    def netns_ident(self) -> tuple[int, int] | None:
+        """What tells the container's network namespace from others."""
+        return self._intake.idents[2] if self._intake.has_netns else None
+
+    def receive(self, admit: Callable[[int], None] | None = None) -> WireRequest:
         """Return the request.
+
+        ``admit`` is given the peer's user ID before anything is waited for; what it raises is
+        raised.
 
         Raises:
             Rejected: it is not complete in time, too long, or no request at all.
         """
         try:
-            data = self._first()
+            data = self._first(admit)
             if len(data) < wire.HEADER_SIZE:
                 data = self._complete(data, wire.HEADER_SIZE)
             header = wire.decode_header(data[: wire.HEADER_SIZE])
@@ -87,8 +105,9 @@ class Connection:
             raise Rejected(f"nothing came for {STALL_SECONDS} s") from None
         except OSError as e:
             raise Rejected(str(e)) from None
-        if len(self._fds) != MOST_FDS - (not request.netns):
-            raise Rejected(f"{len(self._fds)} descriptors came with it")
+        count = len(self._intake.fds)
+        if count != MOST_FDS - (not request.netns):
+            raise Rejected(f"{count} descriptors came with it")
         return request
 
     def answer(self, frame: bytes) -> bool:
@@ -106,22 +125,23 @@ class Connection:
             return False
         return True
 
-    def _first(self) -> bytes:
+    def _first(self, admit: Callable[[int], None] | None) -> bytes:
         """Return what has come, usually the whole request, and take its descriptors.
 
         Only when nothing is there yet does the socket get a time limit, and is waited for.
         """
-        recvmsg = self._sock.recvmsg
+        intake, fd = self._intake, self._sock.fileno()
+        late = None
         try:
-            flags = socket.MSG_CMSG_CLOEXEC | socket.MSG_DONTWAIT
-            data, control, got, _ = recvmsg(FIRST_READ, _CONTROL, flags)
-        except BlockingIOError:
+            data = intake.take(fd)
+        except BlockingIOError as e:
+            late = e
+        if admit is not None:
+            admit(intake.uid)
+        if late is not None:
             self._limit()
-            data, control, got, _ = recvmsg(FIRST_READ, _CONTROL, socket.MSG_CMSG_CLOEXEC)
-        for level, kind, fds in control:
-            if level == socket.SOL_SOCKET and kind == socket.SCM_RIGHTS:
-                self._fds += struct.unpack(f"{len(fds) // _INT}i", fds[: len(fds) & -_INT])
-        if got & socket.MSG_CTRUNC:
+            data = intake.take(fd, wait=True)
+        if intake.truncated:
             raise Rejected("more descriptors came with it than can be taken")
         return data
 
@@ -151,5 +171,6 @@ class Connection:
     def close(self) -> None:
         """Close the connection and every descriptor that came over it."""
         self._sock.close()
-        while self._fds:
-            os.close(self._fds.pop())
+        fds = self._intake.fds
+        while fds:
+            os.close(fds.pop())

@@ -98,7 +98,10 @@ class Server:
 
     def took(self) -> None:
         """Note that a thread took a connection: when none is left to take the next, add one."""
-        if len(self._workers) < self._threads and all(w.busy for w in self._workers):
+        if len(self._workers) < self._threads:
+            for worker in self._workers:
+                if not worker.busy:
+                    return
             with self._growing:
                 if len(self._workers) < self._threads and all(w.busy for w in self._workers):
                     self._grow()

@@ -8,15 +8,14 @@ import select
 import threading
 import time
 import traceback
-from fcntl import ioctl
 
 from cnifast import __version__
+from cnifast.kernel.intake import Intake
 from cnifast.protocol import wire
 from cnifast.protocol.errors import INTERNAL, CNIError, RunCold
 from cnifast.protocol.request import Place
 from cnifast.protocol.skel import Response, dispatch
 from cnifast.service.connection import Connection, Rejected
-from cnifast.service.listener import peer
 from cnifast.service.paths import named_paths, same_path
 
 TYPE_CHECKING = False
@@ -45,9 +44,6 @@ if TYPE_CHECKING:
 
 STDERR_MAX = 4096  # bytes; a pipe that polls as writable takes that many at once
 LOGGED_MAX = 500  # characters of an error
-
-_NS_GET_NSTYPE = 0xB703  # linux/nsfs.h
-_CLONE_NEWNET = 0x40000000
 
 
 class Warm:
@@ -102,6 +98,7 @@ class Worker(threading.Thread):
         self._home = home
         self._log = log
         self._warm = Warm()
+        self._intake = Intake()
 
     def run(self) -> None:
         """Serve connection after connection; no call can end the thread."""
@@ -127,13 +124,11 @@ class Worker(threading.Thread):
     def _serve(self, sock: _socket.socket) -> None:
         """Answer the one call of a connection."""
         start = time.monotonic()
-        conn = Connection(sock)
+        conn = Connection(sock, self._intake)
         try:
-            pid, uid = peer(sock)
-            self._home.admit(uid)
-            request = conn.receive()
+            request = conn.receive(self._home.admit)
             try:
-                response = self._call(conn, request, pid)
+                response = self._call(conn, request)
             except RunCold as e:
                 conn.answer(wire.encode_run_cold(str(e)))
                 self._log("cold", **_who(request), reason=e)
@@ -148,13 +143,13 @@ class Worker(threading.Thread):
         finally:
             conn.close()
 
-    def _call(self, conn: Connection, request: WireRequest, pid: int) -> Response:
+    def _call(self, conn: Connection, request: WireRequest) -> Response:
         """Run the call in the place it came from.
 
         Raises:
             RunCold: it can only be run by a process of the caller's own.
         """
-        home = self._home
+        home, pid = self._home, conn.pid
         if request.build != __version__:
             if _is_newer(request.build, __version__):
                 self._pool.drain()
@@ -162,19 +157,14 @@ class Worker(threading.Thread):
         if home.uid != 0 and _namespace(f"/proc/{pid}/ns/user") != home.user:
             raise RunCold("the caller is in another user namespace")
         mount_same = request.mnt == home.mnt or _same_paths(pid, request)
-        host = _identity(conn.host_netns)
         # What is no network namespace is left to the plugin, which says so.
-        netns, container = conn.netns, None
-        if netns is not None:
-            container = _identity(netns)
-            if container[0] != home.net[0] or ioctl(netns, _NS_GET_NSTYPE) != _CLONE_NEWNET:
-                netns = container = None
+        host, netns = conn.host_ident, conn.netns
         path = request.env.get("CNI_NETNS", "")
         if path and netns is None and not (mount_same and path.startswith("/")):
             raise RunCold(f"what {path} is cannot be seen from here")
 
         def is_own_netns(_: Request) -> bool:
-            return container == host
+            return conn.netns_ident == host
 
         place = Place(
             None if host == home.net else conn.host_netns,
@@ -255,10 +245,4 @@ def _is_newer(theirs: str, ours: str) -> bool:
 def _namespace(path: str) -> tuple[int, int]:
     """Return what tells the namespace at a path from others."""
     st = os.stat(path)
-    return st.st_dev, st.st_ino
-
-
-def _identity(fd: int) -> tuple[int, int]:
-    """Return what tells an open namespace from others."""
-    st = os.fstat(fd)
     return st.st_dev, st.st_ino

@@ -49,12 +49,12 @@ def test_request() -> None:
 
 def test_bare_request() -> None:
     """A request without variables, input and namespace has nothing but its terminators."""
-    bare = WireRequest((0, 0), "0.1.0", "", {}, b"")
+    bare = WireRequest((0, 0), "", "lo", {}, b"")
     header, payload = split(wire.encode_request(bare))
     assert header.flags == 0
-    assert payload == bytes(16) + b"0.1.0\0\0\0"
+    assert payload == bytes(16) + b"\0lo\0\0"
     decoded = wire.decode_request(payload)
-    assert (decoded.plugin, decoded.env, decoded.stdin, decoded.netns) == ("", {}, b"", False)
+    assert (decoded.plugin, decoded.env, decoded.stdin, decoded.netns) == ("lo", {}, b"", False)
 
 
 def test_result() -> None:
@@ -111,6 +111,13 @@ def test_every_truncation() -> None:
     for end in range(4):
         with pytest.raises(WireError, match="ends within"):
             wire.decode_result(bytes(end))
+
+
+@pytest.mark.parametrize("texts", [b"\0\0", b"build\0\0", b"build\0\0A=1\0\0{}"])
+def test_no_plugin(texts: bytes) -> None:
+    """A request that names no plugin is refused."""
+    with pytest.raises(WireError, match="names no plugin"):
+        wire.decode_request(bytes(16) + texts)
 
 
 def test_variables() -> None:

@@ -50,7 +50,7 @@ def test_request_with_its_descriptors() -> None:
     ours, theirs = socket.socketpair()
     conn = Connection(theirs)
     frame = wire.encode_header(wire.REQUEST, len(FRAME) - 16, wire.FLAG_NETNS) + FRAME[16:]
-    files = [os.open(path, os.O_RDONLY) for path in ("/", "/proc", "/dev")]
+    files = [os.open(path, os.O_RDONLY) for path in ("/", "/proc", "/proc/self/ns/net")]
     with ours:
         socket.send_fds(ours, [frame], files)
         request = conn.receive()
@@ -61,12 +61,45 @@ def test_request_with_its_descriptors() -> None:
         ):
             assert os.path.samestat(os.fstat(ours_fd), os.fstat(theirs_fd))
             assert not os.get_inheritable(theirs_fd)
+        root, netns = os.stat("/"), os.stat("/proc/self/ns/net")
+        assert conn.host_ident == (root.st_dev, root.st_ino)
+        assert conn.netns_ident == (netns.st_dev, netns.st_ino)
+        assert conn.pid == os.getpid()
         assert conn.answer(b"answer")
         assert ours.recv(100) == b"answer"
         conn.close()
         assert ours.recv(100) == b""
     for fd in files:
         os.close(fd)
+
+
+@pytest.mark.parametrize("path", ["/proc/self/ns/mnt", "/dev/null", "/"])
+def test_no_namespace(path: str) -> None:
+    """A descriptor of something else than a network namespace is none of the container's."""
+    ours, theirs = socket.socketpair()
+    conn = Connection(theirs)
+    frame = wire.encode_header(wire.REQUEST, len(FRAME) - 16, wire.FLAG_NETNS) + FRAME[16:]
+    files = [os.open(name, os.O_RDONLY) for name in ("/", "/", path)]
+    with ours:
+        socket.send_fds(ours, [frame], files)
+        assert conn.receive().netns
+        assert (conn.netns, conn.netns_ident) == (None, None)
+        conn.close()
+    for fd in files:
+        os.close(fd)
+
+
+def test_stranger() -> None:
+    """Whoever is not admitted is told so by nothing, before anything is waited for."""
+    ours, theirs = socket.socketpair()
+    conn = Connection(theirs)
+
+    def refuse(uid: int) -> None:
+        raise Rejected(f"user {uid}")
+
+    with ours, pytest.raises(Rejected, match=f"user {os.getuid()}"):
+        conn.receive(refuse)
+    conn.close()
 
 
 def test_answer_to_nobody() -> None:

@@ -17,7 +17,6 @@ from cnifast.plugins.base import (
     host_alias,
     host_name,
     ipv6_sysctls,
-    random_mac,
     routes_with_gateways,
 )
 from cnifast.plugins.bridge_check import check
@@ -70,9 +69,16 @@ def _add(req: Request, conf: BridgeConf, ipam: IPAM | None) -> Result:
             promisc=conf.promisc_mode,
             vlan_filtering=conf.filters_vlans,
         )
-        host_end = Interface(host_name(req), random_mac())
-        mac = wanted_mac(req) or random_mac()
-        pair = _begin_pair(session, conf, index, netns, host_end, mac)
+        end = host_name(req)
+        pair = Pair(
+            session.handle("pair"),
+            _host_end(session, conf, end, index),
+            netns,
+            req.ifname,
+            mtu=conf.mtu,
+            mac=wanted_mac(req),
+            exits=session.exits,
+        )
         session.on_error(pair.cancel)
         if ipam and not ipam.in_process:
             pair.wait()  # it may be about to use the interface
@@ -80,7 +86,8 @@ def _add(req: Request, conf: BridgeConf, ipam: IPAM | None) -> Result:
         gateways = _complete(result, conf)
         try:
             vlan_link = _set_gateways(session, conf, (index, bridge_mac), gateways)
-            attached = pair.attach(session.host, _endpoint(req, conf, netns, mac, result))
+            closed = bridges.not_forwarding(session, gateways)
+            attached = pair.attach(_endpoint(req, conf, netns, result))
         except (OSError, CNIError) as e:
             # First of all: what else is undone depends on whether others use the bridge.
             pair.cancel()
@@ -89,20 +96,19 @@ def _add(req: Request, conf: BridgeConf, ipam: IPAM | None) -> Result:
             if bridges.suspect(session):
                 raise bridges.StaleBridgeError(conf.bridge) from e
             raise
-        session.on_error(lambda: _detach(session, host_end.name))
+        session.on_error(lambda: _detach(session, end))
         bridges.confirm(session, conf.bridge, attached.bridge, promisc=conf.promisc_mode)
         if conf.macspoofchk:
-            session.on_error(lambda: _spoofcheck().teardown(req, host_end.name))
-            _spoofcheck().setup(req, host_end.name, attached.mac)
+            session.on_error(lambda: _spoofcheck().teardown(req, end))
+            _spoofcheck().setup(req, end, attached.mac)
         if conf.ip_masq and ipam:
             addresses = [ip.address for ip in result.ips]
             session.on_error(lambda: _masquerade().teardown(req, addresses))
             _masquerade().setup(req, addresses, conf.ip_masq_backend)
-        if gateways:
-            bridges.ensure_forwarding(session, {_ip.parse_cidr(gw)[0] for gw in gateways})
+        bridges.set_forwarding(session, closed)
     result.interfaces = [
         Interface(conf.bridge, attached.bridge.mac),
-        host_end,
+        Interface(end, attached.host_mac),
         Interface(req.ifname, attached.mac, sandbox=req.netns),
     ]
     if vlan_link is not None:
@@ -169,21 +175,12 @@ def _set_gateways(
     return vlan_link
 
 
-def _begin_pair(
-    session: Session,
-    conf: BridgeConf,
-    bridge: int,
-    netns: int,
-    host_end: Interface,
-    mac: str,
-) -> Pair:
-    """Have the veth pair made while addresses are found."""
-    req = session.req
-    end = HostEnd(
-        name=host_end.name,
-        alias=host_alias(req),
+def _host_end(session: Session, conf: BridgeConf, name: str, bridge: int) -> HostEnd:
+    """Return what the host's end shall be."""
+    return HostEnd(
+        name=name,
+        alias=host_alias(session.req),
         bridge=bridge,
-        mac=host_end.mac,
         host_netns=session.host_netns,
         hairpin=conf.hairpin_mode,
         isolated=conf.port_isolation,
@@ -191,17 +188,15 @@ def _begin_pair(
         trunk=conf.trunk,
         keep_default_vlan=conf.preserve_default_vlan,
     )
-    return Pair(netns, req.ifname, end, mtu=conf.mtu, mac=mac, exits=session.exits)
 
 
-def _endpoint(req: Request, conf: BridgeConf, netns: int, mac: str, result: Result) -> Endpoint:
+def _endpoint(req: Request, conf: BridgeConf, netns: int, result: Result) -> Endpoint:
     """Return what the container's end shall be."""
     addresses = [ip.address for ip in result.ips]
     return Endpoint(
         netns,
         req.ifname,
         mtu=conf.mtu,
-        mac=mac,
         up=not conf.disable_container_interface,
         wait_dad=conf.enabledad,
         arp_notify=bool(addresses),
