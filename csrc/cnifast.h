@@ -470,6 +470,12 @@ int cnif_pair_attach(struct cnif_pair *pair, const struct cnif_endpoint *endpoin
 void cnif_pair_cancel(struct cnif_pair *pair, enum cnif_linger linger);
 
 /*
+ * Wait until the kernel takes packets for an address that was just added; it
+ * does so for one of IPv6 only after a while.
+ */
+int cnif_addr_settle(struct cnif_nlsock *sock, const struct cnif_ip *ip, struct cnif_err *reterr);
+
+/*
  * Delete the link `name` in the namespace `netns_fd` (-1: here) and return as
  * soon as its name and addresses are free, while the kernel finishes behind
  * `linger`.  With `alias`, only if the link has that one or none.  *ret_found tells whether

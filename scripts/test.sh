@@ -41,8 +41,10 @@ faulty_build() {
         --upgrade -C build-dir=build/faulty -C cmake.define.CNIF_FAULTS=ON .
 }
 
+# Each test has a node of its own, and much of its time is spent waiting for the kernel.
 python_tests() {
-    as_root env CNIFAST_FAULTY_SITE="$CNIFAST_FAULTY_SITE" "$VENV/bin/python" -m pytest "$@"
+    as_root env CNIFAST_FAULTY_SITE="$CNIFAST_FAULTY_SITE" \
+        "$VENV/bin/python" -m pytest -n "$(($(nproc) + 1))" "$@"
 }
 
 step packages need_packages iproute2 nftables iptables procps containernetworking-plugins \

@@ -4,6 +4,7 @@
  */
 #include "attach/detach.h"
 #include "attach/endpoint.h"
+#include "attach/local.h"
 #include "base/err.h"
 #include "netlink/nlsock.h"
 #include "rtnl/link.h"
@@ -61,6 +62,8 @@ static int configure(const struct cnif_endpoint *endpoint, struct cnif_inside *i
     if (r == 0)
         r = cnif_inside_configure(inside, endpoint, made->index,
                                   strcmp(name, endpoint->ifname) != 0, &link, reterr);
+    if (r == 0 && endpoint->up)
+        r = cnif_local_settle(inside->sock, endpoint->addresses, endpoint->n_addresses, reterr);
     if (r < 0)
         return r;
     *ret = (struct cnif_attached){.index = link.index};

@@ -7,6 +7,7 @@
  *     task:        RTM_NEWLINK ........... made, the host's end ... done
  */
 #include "attach/endpoint.h"
+#include "attach/local.h"
 #include "attach/pool.h"
 #include "attach/veth.h"
 #include "base/err.h"
@@ -14,6 +15,7 @@
 #include "rtnl/link.h"
 
 #include <errno.h>
+#include <linux/if.h>
 #include <sched.h>
 #include <semaphore.h>
 #include <stdio.h>
@@ -156,22 +158,53 @@ int cnif_pair_wait(struct cnif_pair *pair, struct cnif_err *reterr)
 }
 
 /* The container's end, while the task goes on with the host's. */
-static int configure(struct cnif_pair *pair, const struct cnif_endpoint *endpoint,
-                     struct cnif_link *ret, struct cnif_err *reterr)
+static int configure(struct cnif_pair *pair, struct cnif_inside *inside,
+                     const struct cnif_endpoint *endpoint, struct cnif_link *ret,
+                     struct cnif_err *reterr)
 {
-    struct cnif_inside inside;
-    int r = cnif_inside_enter(endpoint, &inside, reterr);
+    int r = cnif_pair_wait(pair, reterr);
 
-    if (r < 0)
-        return r;
-    r = cnif_pair_wait(pair, reterr);
     /* Duplicate address detection takes a port that passes what it sends. */
     if (r == 0 && endpoint->wait_dad) {
         join(&pair->done);
         r = failure(pair->done_result, &pair->done_err, reterr);
     }
+    return r == 0 ? cnif_inside_configure(inside, endpoint, pair->port.parent, false, ret, reterr)
+                  : r;
+}
+
+/*
+ * Wait until packets pass in both directions.  The end that was up first had
+ * no carrier then; to be asked again settles that, and starts its queue.
+ */
+static int settle(struct cnif_pair *pair, const struct cnif_inside *inside,
+                  const struct cnif_endpoint *endpoint, struct cnif_link *link,
+                  struct cnif_veth_ends *ends, struct cnif_err *reterr)
+{
+    int r = 0;
+
+    join(&pair->done);
+    if (pair->done_result < 0)
+        return failure(pair->done_result, &pair->done_err, reterr);
+    if (endpoint->up && link->operstate != IF_OPER_UP)
+        r = cnif_link_get(inside->sock, NULL, link->index, link, reterr);
+    if (r == 0 && endpoint->up)
+        r = cnif_local_settle(inside->sock, endpoint->addresses, endpoint->n_addresses, reterr);
+    ends->port = pair->port;
+    return r == 0 ? cnif_veth_settle(pair->sock, pair->veth, endpoint->up, ends, reterr) : r;
+}
+
+static int attach(struct cnif_pair *pair, const struct cnif_endpoint *endpoint,
+                  struct cnif_link *link, struct cnif_veth_ends *ends, struct cnif_err *reterr)
+{
+    struct cnif_inside inside;
+    int r = cnif_inside_enter(endpoint, &inside, reterr);
+
+    if (r < 0) /* what the kernel says of a pair that is to be in there tells more */
+        return cnif_pair_wait(pair, NULL) < 0 ? cnif_pair_wait(pair, reterr) : r;
+    r = configure(pair, &inside, endpoint, link, reterr);
     if (r == 0)
-        r = cnif_inside_configure(&inside, endpoint, pair->port.parent, false, ret, reterr);
+        r = settle(pair, &inside, endpoint, link, ends, reterr);
     cnif_inside_leave(&inside);
     return r;
 }
@@ -180,26 +213,16 @@ int cnif_pair_attach(struct cnif_pair *pair, const struct cnif_endpoint *endpoin
                      enum cnif_linger linger, struct cnif_attached *ret, struct cnif_err *reterr)
 {
     struct cnif_veth_ends ends;
-    struct cnif_link inside;
-    int r = configure(pair, endpoint, &inside, reterr);
+    struct cnif_link link;
+    int r = attach(pair, endpoint, &link, &ends, reterr);
 
-    join(&pair->done);
-    /* Of two failures the one that the other may come from. */
-    if (pair->made_result < 0)
-        r = cnif_pair_wait(pair, reterr);
-    else if (r == 0 && pair->done_result < 0)
-        r = failure(pair->done_result, &pair->done_err, reterr);
-    if (r == 0) {
-        ends.port = pair->port;
-        r = cnif_veth_settle(pair->sock, pair->veth, endpoint->up, &ends, reterr);
-    }
     if (r < 0) {
         cnif_pair_cancel(pair, linger);
         return r;
     }
     *ret = (struct cnif_attached){
-        .index = inside.index, .host_index = ends.port.index, .bridge = ends.bridge};
-    memcpy(ret->mac, inside.mac, sizeof(ret->mac));
+        .index = link.index, .host_index = ends.port.index, .bridge = ends.bridge};
+    memcpy(ret->mac, link.mac, sizeof(ret->mac));
     memcpy(ret->host_mac, pair->spec.mac, sizeof(ret->host_mac));
     dispose(pair);
     return 0;

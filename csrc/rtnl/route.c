@@ -60,6 +60,17 @@ void cnif_route_put_add(struct cnif_nlbuf *buf, const struct cnif_route *route, 
         "add route to");
 }
 
+void cnif_route_put_get(struct cnif_nlbuf *buf, const struct cnif_ip *ip)
+{
+    struct rtmsg *rtm = cnif_nlmsg_begin(buf, RTM_GETROUTE, 0, sizeof(*rtm), "look up route to");
+    size_t size = cnif_ip_size(ip->family);
+
+    rtm->rtm_family = ip->family;
+    rtm->rtm_dst_len = (uint8_t)(size * 8);
+    cnif_nlattr_put(buf, RTA_DST, ip->bytes, size);
+    cnif_nlmsg_end(buf);
+}
+
 bool cnif_route_parse(const struct nlmsghdr *nlh, struct cnif_route *ret)
 {
     const struct nlattr *attrs[RTA_TABLE + 1];

@@ -190,6 +190,24 @@ static size_t count_addresses(int32_t index)
     return count;
 }
 
+/* An IPv6 address can be spoken to as soon as it is settled, on a busy machine as well. */
+static void test_address_settled(void)
+{
+    struct cnif_ip address = kernel_node_ip("fd00::9", 64);
+    struct cnif_ip other = kernel_node_ip("10.1.0.9", 16);
+    int i;
+
+    start();
+    for (i = 0; i < 20; i++) {
+        CHECK(cnif_addr_add(node.host, node.bridge, &address, IFA_F_NODAD, &err) == 0);
+        CHECK(cnif_addr_settle(node.host, &address, &err) == 0);
+        kernel_node_run(-1, "ip -6 route get fd00::9 | grep -q '^local fd00::9'");
+        CHECK(cnif_addr_delete(node.host, node.bridge, &address, &err) == 0);
+    }
+    CHECK(cnif_addr_settle(node.host, &other, &err) == 0); /* IPv4 has no such state */
+    finish();
+}
+
 /* A port has no address of its own, not even later, and takes no router advertisements. */
 static void test_port_stays_out_of_ipv6(void)
 {
@@ -451,6 +469,7 @@ int main(void)
     if (!kernel_node_enter())
         return 77;
     test_everything_at_once();
+    test_address_settled();
     test_port_stays_out_of_ipv6();
     test_without_ipv6();
     test_chosen();

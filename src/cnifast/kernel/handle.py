@@ -223,7 +223,10 @@ class Handle(NetlinkSocket):
         return bool(found[0])
 
     def add_address(self, index: int, address: str, *, nodad: bool = False) -> None:
-        """Add an address such as "10.1.0.5/16"; ``nodad`` skips duplicate address detection.
+        """Add an address such as "10.1.0.5/16".
+
+        ``nodad`` skips duplicate address detection; packets to the address are taken then from
+        the moment this returns.
 
         Raises:
             FileExistsError: the link has it already.
@@ -233,6 +236,8 @@ class Handle(NetlinkSocket):
         ip = fill_ip(ffi.new("struct cnif_ip *"), *parse_prefix(address))
         flags = IFA_F_NODAD if nodad and ip.family != _FAMILY[4] else 0
         check(lib.cnif_addr_add(self.raw, index, ip, flags, err), err)
+        if flags:
+            check(lib.cnif_addr_settle(self.raw, ip, err), err)
 
     def delete_address(self, index: int, address: str) -> None:
         """Remove an address.

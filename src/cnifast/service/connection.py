@@ -131,14 +131,13 @@ class Connection:
         Only when nothing is there yet does the socket get a time limit, and is waited for.
         """
         intake, fd = self._intake, self._sock.fileno()
-        late = None
         try:
             data = intake.take(fd)
-        except BlockingIOError as e:
-            late = e
+        except BlockingIOError:
+            data = None  # to keep the exception would make a cycle, which takes long to be freed
         if admit is not None:
             admit(intake.uid)
-        if late is not None:
+        if data is None:
             self._limit()
             data = intake.take(fd, wait=True)
         if intake.truncated:
