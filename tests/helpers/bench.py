@@ -76,6 +76,7 @@ class Bench:
         self.bin = root / "bin"
         self.bin.mkdir()
         self._image = Path(BINARY).read_bytes()
+        self._starting = threading.Lock()
         self._services: list[Service] = []
 
     def binary(self, name: str, python: str = "", script: str = "") -> Path:
@@ -115,11 +116,13 @@ class Bench:
     ) -> subprocess.Popen[bytes]:
         """Start a plugin binary."""
         pipe = subprocess.PIPE
-        return subprocess.Popen(
-            [self.binary(name)],
-            env=self.env() if env is None else env,
-            **{"stdin": pipe, "stdout": pipe, "stderr": pipe, **more},
-        )
+        # A program that is being written cannot be executed while a child of another thread has it.
+        with self._starting:
+            return subprocess.Popen(
+                [self.binary(name)],
+                env=self.env() if env is None else env,
+                **{"stdin": pipe, "stdout": pipe, "stderr": pipe, **more},
+            )
 
     def call(
         self, name: str, env: Mapping[str, str] | None = None, conf: object = None, **more: Any
