@@ -23,6 +23,7 @@ if TYPE_CHECKING:
 STORE = "/var/lib/cni/networks"
 BRIDGE = "cni0"
 MASTER, MASTER_PEER = "up0", "up1"
+FLANNEL_MTU = 1450
 UPLINK, OUTSIDE = "out0", "192.0.2.2"
 
 
@@ -30,7 +31,7 @@ UPLINK, OUTSIDE = "out0", "192.0.2.2"
 class Network:
     """A network that pods are attached to; the gateway is the first address of the /16."""
 
-    kind: Literal["bridge", "macvlan"] = "bridge"
+    kind: Literal["bridge", "macvlan", "flannel"] = "bridge"
     ip_masq: bool = False
     name: str = "bench"
     prefix: str = "10.22"
@@ -52,6 +53,8 @@ class Network:
     def conf(self, version: str = "1.0.0") -> dict[str, Any]:
         """Return the CNI configuration."""
         conf: dict[str, Any] = {"cniVersion": version, "name": self.name, "type": self.kind}
+        if self.kind == "flannel":
+            return {**conf, "delegate": {"isDefaultGateway": True}}
         if self.kind == "bridge":
             conf |= {"bridge": BRIDGE, "isGateway": True, "ipMasq": self.ip_masq}
         else:
@@ -103,6 +106,13 @@ def prepare(node: Node, network: Network) -> None:
         node.do("ip", "addr", "add", f"{network.gateway}/16", "dev", MASTER_PEER)
         for link in (MASTER_PEER, MASTER):
             node.do("ip", "link", "set", link, "up")
+    if network.kind == "flannel":
+        file = node.path("/run/flannel/subnet.env")
+        file.parent.mkdir()
+        file.write_text(
+            f"FLANNEL_NETWORK=10.0.0.0/8\nFLANNEL_SUBNET={network.gateway}/16\n"
+            f"FLANNEL_MTU={FLANNEL_MTU}\nFLANNEL_IPMASQ={str(not network.ip_masq).lower()}\n"
+        )
     if network.ip_masq:
         _make_outside(node)
 
@@ -174,7 +184,7 @@ def check_attached(node: Node, pod: Pod, network: Network, address: str, patienc
     defaults = [r.get("gateway") for r in node.routes(pod.netns) if r["dst"] == "default"]
     require(defaults == [network.gateway], f"{where}: default routes by {defaults}")
     require(ping.exit_code == 0, f"{where}: first ping: {ping.err.decode().strip()}")
-    if network.kind == "bridge":
+    if network.kind != "macvlan":
         ports = [link["ifname"] for link in node.links() if link.get("master") == BRIDGE]
         require(ports, f"{where}: {BRIDGE} has no port")
     if network.ip_masq:

@@ -15,13 +15,15 @@ SUBNET = "10.1.0.0/24"
 V4 = {"type": "host-local", "subnet": SUBNET}
 STATIC = {"type": "static", "addresses": [{"address": "10.4.0.5/24"}]}
 
-# What succeeds as it is: on a node with a device m0, in a container that has none but lo.
+# What succeeds as it is: on a node with a device m0 and flanneld's file, in a container that has
+# none but lo.
 GOOD: dict[str, dict[str, Any]] = {
     "bridge": {"bridge": "cni0", "isGateway": True, "ipam": V4},
     "macvlan": {"master": "m0", "ipam": V4},
     "loopback": {},
     "host-local": {"ipam": V4},
     "static": {"ipam": STATIC},
+    "flannel": {},
 }
 
 INTERNAL = 999

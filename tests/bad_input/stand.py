@@ -8,6 +8,7 @@ from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from bad_input import table_flannel
 from bad_input.bad import call_environment, good
 from helpers import ways
 from helpers.node import open_node
@@ -24,7 +25,7 @@ VERSIONS = ("0.1.0", "0.2.0", "0.3.0", "0.3.1", "0.4.0", "1.0.0", "1.1.0")
 
 
 class Stand:
-    """A node with a container, a device m0 for macvlan and a pipe, and a way to call plugins.
+    """A node with a container, a device m0 for macvlan, flanneld's files, a pipe; a way to call.
 
     Attributes:
         node: it is open until `close`.
@@ -45,6 +46,7 @@ class Stand:
         for command in ("add m0 type veth peer name m1", "set m0 up", "set m1 up"):
             self.node.ip(f"link {command}")
         os.mkfifo("/run/pipe")
+        table_flannel.prepare()
         self.service: ways.Service | None = None
         self.runner: Runner
         if way == "cold":

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
+from helpers import flannel
 from helpers.case import Case
 from helpers.faulty import STEPS_MAX, FaultyRunner, await_equal
 from helpers.node import need_tools
@@ -39,6 +40,8 @@ SHORT_DAD = tuple(
     f"ip netns exec pod1 sysctl -qw net.ipv6.conf.default.{setting}=0"
     for setting in ("dad_transmits", "router_solicitation_delay")
 )
+SUBNET_ENV = " ".join(f"{key}={value}" for key, value in flannel.V4.items())
+FLANNELD = ("mkdir /run/flannel", f"sh -c 'printf %s\\\\n {SUBNET_ENV} >/run/flannel/subnet.env'")
 OTHER_GATEWAY = ("ip link add cni0 type bridge", "ip addr add 10.7.0.1/16 brd + dev cni0")
 
 
@@ -75,6 +78,13 @@ CASES = [
     Case("macvlan", {"master": "m0", "ipam": DUAL}, plugin="macvlan", before=MASTER),
     Case("loopback", {}, plugin="loopback"),
     Case("host-local", {"ipam": DUAL}, plugin="host-local"),
+    Case(
+        "flannel",
+        {"delegate": {"ipMasq": True}},
+        plugin="flannel",
+        before=FLANNELD,
+        tags=frozenset({"nft"}),
+    ),
 ]
 # What a first ADD makes for all that follow, and what the kernel gives to lo.
 _MAY_BE_LEFT = r"^file .*(/|/lock|/last_reserved_ip\.\d) |forward|addr lo 127\.0\.0\.1"
@@ -179,7 +189,10 @@ def _assert_error(outcome: Outcome, step: str) -> None:
     assert not outcome.stderr, (step, outcome)
 
 
-@some_cases("l2", "ports", "vlan", "nftables", "iptables", "force-address", "macvlan", "loopback")
+@some_cases(
+    *("l2", "ports", "vlan", "nftables", "iptables", "force-address"),
+    *("macvlan", "loopback", "flannel"),
+)
 def test_failed_add_on_an_empty_node(scene: Callable[..., Scene], case: Case) -> None:
     """Whichever step of the first ADD fails, no link, address, route or address file is left."""
 
@@ -221,7 +234,10 @@ def test_failed_add_changes_nothing(scene: Callable[..., Scene], case: Case, war
     assert the.runner.threads() <= THREADS_MAX
 
 
-@some_cases("l2", "static", "vlan", "nftables", "iptables", "macvlan", "loopback", "host-local")
+@some_cases(
+    *("l2", "static", "vlan", "nftables", "iptables"),
+    *("macvlan", "loopback", "host-local", "flannel"),
+)
 @each_way
 def test_failed_delete(scene: Callable[..., Scene], case: Case, warm: bool) -> None:
     """Whichever step of DEL fails, nothing is left when it succeeds, and then the next one does."""
@@ -241,7 +257,7 @@ def test_failed_delete(scene: Callable[..., Scene], case: Case, warm: bool) -> N
     assert changes(before, the.state()) == []
 
 
-@some_cases("plain", "nftables", "macvlan")
+@some_cases("plain", "nftables", "macvlan", "flannel")
 def test_failed_delete_of_a_container_that_is_gone(scene: Callable[..., Scene], case: Case) -> None:
     """The same without a namespace, for which there are other ways to find what is to go."""
     the = scene(case)
@@ -262,7 +278,10 @@ def test_failed_delete_of_a_container_that_is_gone(scene: Callable[..., Scene], 
             return
 
 
-@some_cases("l2", "static", "vlan", "nftables", "iptables", "macvlan", "loopback", "host-local")
+@some_cases(
+    *("l2", "static", "vlan", "nftables", "iptables"),
+    *("macvlan", "loopback", "host-local", "flannel"),
+)
 def test_failed_check(scene: Callable[..., Scene], case: Case) -> None:
     """Whichever step of CHECK fails, it changes nothing."""
     the = scene(case)
@@ -278,7 +297,7 @@ def test_failed_check(scene: Callable[..., Scene], case: Case) -> None:
         await_equal(the.runner.held, held)
 
 
-@some_cases("plain", "nftables", "iptables", "macvlan")
+@some_cases("plain", "nftables", "iptables", "macvlan", "flannel")
 def test_failed_gc(scene: Callable[..., Scene], case: Case) -> None:
     """Whichever step of GC fails, the valid stay; the next GC leaves them and nothing else."""
 
@@ -314,7 +333,7 @@ def test_failed_gc(scene: Callable[..., Scene], case: Case) -> None:
             return
 
 
-@some_cases("plain", "nftables", "iptables", "macvlan")
+@some_cases("plain", "nftables", "iptables", "macvlan", "flannel")
 def test_killed_add(scene: Callable[..., Scene], case: Case) -> None:
     """At whichever step an ADD is killed, DEL leaves nothing."""
     the = scene(case)
@@ -324,7 +343,7 @@ def test_killed_add(scene: Callable[..., Scene], case: Case) -> None:
         assert changes(before, the.state()) == [], outcome
 
 
-@some_cases("plain", "nftables", "iptables", "macvlan")
+@some_cases("plain", "nftables", "iptables", "macvlan", "flannel")
 def test_killed_delete(scene: Callable[..., Scene], case: Case) -> None:
     """At whichever step a DEL is killed, the next one leaves nothing."""
     the = scene(case)

@@ -4,6 +4,7 @@ It reads a request per line on stdin and writes an answer per line on the descri
 {"plugin", "env", "stdin"} -> {"exit", "stdout", "stderr"};
     with "warm": true handles are kept from call to call, as a thread of the service does;
     with "fork": true a child answers, with the "steps" it took, or {"signal"} if it was killed;
+    with "last": n as well the child is killed when it is about to do its n-th thing with files;
 {"arm", "errno"} -> {}: let the step of that number fail (a build with fault injection);
 {"failed": true} -> {"failed"}: the name of the step that did, null if none.
 """
@@ -13,6 +14,7 @@ from __future__ import annotations
 import base64
 import json
 import os
+import signal
 import sys
 from typing import Any
 
@@ -72,6 +74,8 @@ def _by_child(request: dict[str, Any]) -> dict[str, Any]:
     reading, writing = os.pipe()
     pid = os.fork()
     if pid == 0:
+        if "last" in request:
+            _die_at(request["last"])
         answered = {**_call(request), "steps": lib.cnif_fault_count()}
         os.write(writing, json.dumps(answered).encode())
         os._exit(0)
@@ -83,6 +87,20 @@ def _by_child(request: dict[str, Any]) -> dict[str, Any]:
         return {"signal": os.WTERMSIG(status)}
     found: dict[str, Any] = json.loads(text)
     return found
+
+
+def _die_at(last: int) -> None:
+    """Have this process killed at one of the things it does with files, counted from 1."""
+    left = last
+
+    def hook(event: str, _arguments: object) -> None:
+        nonlocal left
+        if event == "open" or event.startswith("os."):
+            left -= 1
+            if left == 0:
+                os.kill(os.getpid(), signal.SIGKILL)
+
+    sys.addaudithook(hook)
 
 
 def main() -> None:

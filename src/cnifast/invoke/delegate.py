@@ -16,9 +16,82 @@ from cnifast.protocol.schema import lookup
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Container
+    from collections.abc import Container, Mapping
+    from types import ModuleType
+    from typing import Any
 
     from cnifast.protocol.request import Request
+
+
+class Delegate:
+    """Whoever answers for a plugin's name: a module of ours, or a program."""
+
+    __slots__ = ("_module", "_path")
+
+    def __init__(self, module: ModuleType | None, path: str = "") -> None:
+        self._module = module
+        self._path = path
+
+    @property
+    def in_process(self) -> bool:
+        """Whether it is one of ours, called without executing anything."""
+        return self._module is not None
+
+    def add(self, req: Request) -> Result:
+        """Have it do ADD.
+
+        Raises:
+            CNIError: it failed, with the code and text that it gave.
+            ValueError: its configuration, or the result that it printed, is not in order.
+        """
+        if self._module is None:
+            return exec_add(req, self._path)
+        result: Result = self._module.add(req)
+        return result
+
+    def check(self, req: Request) -> None:
+        """Have it do CHECK; raises as `add` does."""
+        self._run("CHECK", "check", req)
+
+    def delete(self, req: Request) -> None:
+        """Have it do DEL; raises as `add` does."""
+        self._run("DEL", "delete", req)
+
+    def gc(self, req: Request) -> None:
+        """Have it do GC; raises as `add` does."""
+        self._run("GC", "gc", req)
+
+    def status(self, req: Request) -> None:
+        """Have it do STATUS; raises as `add` does."""
+        self._run("STATUS", "status", req)
+
+    def _run(self, command: str, function: str, req: Request) -> Any:
+        """Have a command done; return what a module returns, None for a program."""
+        if self._module is None:
+            exec_command(req, self._path, command)
+            return None
+        return getattr(self._module, function)(req)
+
+
+def resolve(req: Request, plugin: str, ours: Mapping[str, str]) -> Delegate:
+    """Return who answers for a plugin; nothing is executed or changed.
+
+    Args:
+        req: the request on whose behalf it is called.
+        plugin: its name.
+        ours: modules by the names of plugins that can be called in-process.
+
+    Raises:
+        CNIError: there is no such plugin.
+        RunCold: this process is not the place to execute it, or to look for it.
+    """
+    path = find_foreign(req, plugin, ours)
+    return Delegate(module_of(plugin, ours)) if path is None else Delegate(None, path)
+
+
+def module_of(plugin: str, ours: Mapping[str, str]) -> ModuleType:
+    """Import the module of a plugin of ours and return it."""
+    return __import__(ours[plugin], fromlist=("add",))
 
 
 def find_foreign(req: Request, plugin: str, ours: Container[str]) -> str | None:

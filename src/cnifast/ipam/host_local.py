@@ -7,8 +7,8 @@ ranges is completed once and remembered by its content.
 from __future__ import annotations
 
 import marshal
-import os
 
+from cnifast.invoke import files
 from cnifast.ipam import resolv
 from cnifast.ipam.ranges import RangeConf, complete, describe
 from cnifast.ipam.store import Plan, Store, TakenError
@@ -19,7 +19,6 @@ from cnifast.protocol.errors import (
     INTERNAL,
     PLUGIN_NOT_AVAILABLE,
     CNIError,
-    RunCold,
 )
 from cnifast.protocol.netconf import valid_attachments
 from cnifast.protocol.result import IPConfig, Result, Route
@@ -187,11 +186,7 @@ def status(req: Request) -> None:
                 PLUGIN_NOT_AVAILABLE,
                 f"no IP addresses available in range set: {describe(ranges)}",
             )
-    path = f"{store.data_dir}/{store.network}"
-    while not os.path.lexists(path):
-        path = os.path.dirname(path) or "."
-    if not os.access(path, os.W_OK | os.X_OK):
-        raise CNIError(PLUGIN_NOT_AVAILABLE, f"{path} cannot be written")
+    files.require_writable(f"{store.data_dir}/{store.network}")
 
 
 def require_place(req: Request) -> None:
@@ -204,13 +199,13 @@ def require_place(req: Request) -> None:
     """
     ipam = lookup(req.conf, "ipam")
     if type(ipam) is dict:
-        _check_place(req, lookup(ipam, "datadir"), lookup(ipam, "resolvconf"))
+        req.place.require_paths("host-local", lookup(ipam, "datadir"), lookup(ipam, "resolvconf"))
 
 
 def _load(req: Request) -> tuple[_Network, list[tuple[int, int]]]:
     """Return the network of a request and the addresses it asks for."""
     network, args, runtime = req.derive("host-local", _decode)
-    _check_place(req, network.data_dir, network.resolv_conf)
+    req.place.require_paths("host-local", network.data_dir, network.resolv_conf)
     if not (req.args or args.cni.ips or runtime.ips):
         return network, []
     return network, _requested(req, args, runtime)
@@ -249,17 +244,6 @@ def _complete(ipam: Any, ip_ranges: Any, cni_version: str, *, many: bool) -> _Ne
                 f"CNI version {cni_version} does not support more than 1 address per family",
             )
     return _Network(conf, plan)
-
-
-def _check_place(req: Request, *paths: Any) -> None:
-    """Refuse to act where the configuration's paths lead elsewhere than for the caller."""
-    place = req.place
-    if not place.mount_same:
-        raise RunCold("host-local keeps its addresses in the caller's mount namespace")
-    if not place.delegates:
-        for path in paths:
-            if type(path) is str and path and not path.startswith("/"):
-                raise RunCold("host-local is configured with a path relative to the caller's")
 
 
 def _parse_requested(text: str) -> tuple[int, int] | None:

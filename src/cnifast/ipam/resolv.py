@@ -2,12 +2,8 @@
 
 from __future__ import annotations
 
-import os
-from stat import S_ISFIFO
-
+from cnifast.invoke import files
 from cnifast.protocol.result import DNS
-
-SIZE_MAX = 1 << 20  # bytes
 
 
 def parse(text: str) -> DNS:
@@ -41,17 +37,6 @@ def read(path: str) -> DNS:
 
     Raises:
         OSError: it cannot be read.
-        ValueError: it is a pipe, or has more than SIZE_MAX bytes.
+        ValueError: it is a pipe, or has more than 1 MiB.
     """
-    with open(path, "rb", opener=_open_at_once) as file:
-        if S_ISFIFO(os.fstat(file.fileno()).st_mode):
-            raise ValueError(f"{path}: a pipe is no file")
-        text = file.read(SIZE_MAX + 1)
-    if len(text) > SIZE_MAX:
-        raise ValueError(f"{path}: larger than 1 MiB")
-    return parse(text.decode("utf-8", "replace"))
-
-
-def _open_at_once(path: str, flags: int) -> int:
-    """Open a file without waiting for anybody."""
-    return os.open(path, flags | os.O_NONBLOCK | os.O_NOCTTY)
+    return parse(files.read(path).decode("utf-8", "replace"))

@@ -57,6 +57,8 @@ class Session:
             for step in reversed(self._undo):
                 try:
                     step()
+                except FileNotFoundError:
+                    continue  # it was not made in the end
                 except (OSError, CNIError) as also:
                     error.add_note(f"while undoing: {also}")
         for handle in self._handles.values():

@@ -6,7 +6,12 @@ in a path or given to the kernel.
 
 from __future__ import annotations
 
-from cnifast.protocol.errors import INVALID_ENVIRONMENT, INVALID_NETWORK_CONFIG, CNIError
+from cnifast.protocol.errors import (
+    INVALID_ENVIRONMENT,
+    INVALID_NETWORK_CONFIG,
+    CNIError,
+    RunCold,
+)
 from cnifast.protocol.result import parse_prev_result
 
 TYPE_CHECKING = False
@@ -57,6 +62,32 @@ class Place:
         self.mount_same = mount_same
         self.delegates = delegates
         self.exits = exits
+
+    def elsewhere(self) -> Place:
+        """Return the place of a call for another container: all the same but its namespace."""
+        return Place(
+            self.host_netns,
+            None,
+            self.warm,
+            mount_same=self.mount_same,
+            delegates=self.delegates,
+            exits=self.exits,
+        )
+
+    def require_paths(self, plugin: str, *paths: object) -> None:
+        """Refuse to act where paths of a configuration lead elsewhere than for the caller.
+
+        What is no path, or an empty one, is left to whoever reads the configuration.
+
+        Raises:
+            RunCold: they do; the text names the plugin that keeps files there.
+        """
+        if not self.mount_same:
+            raise RunCold(f"{plugin} keeps its files in the caller's mount namespace")
+        if not self.delegates:
+            for path in paths:
+                if type(path) is str and path and not path.startswith("/"):
+                    raise RunCold(f"{plugin} is configured with a path relative to the caller's")
 
 
 class Request:

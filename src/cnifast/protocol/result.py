@@ -236,7 +236,7 @@ class Result:
         if self.ips:
             body["ips"] = [_ip_json(address, form) for address in self.ips]
         if self.routes:
-            body["routes"] = [_route_json(route) for route in self.routes]
+            body["routes"] = [route_json(route) for route in self.routes]
         if self.dns or form != _LISTS:
             body["dns"] = _dns_json(self.dns)
         return body
@@ -261,7 +261,7 @@ class Result:
             beside = families.get(_family_key(route.dst))
             if beside is not None:
                 shown = route if source == _FLAT else Route(route.dst, route.gw)
-                beside.setdefault("routes", []).append(_route_json(shown))
+                beside.setdefault("routes", []).append(route_json(shown))
         for key in sorted(families):
             body[key] = families[key]
         body["dns"] = _dns_json(self.dns)
@@ -378,7 +378,7 @@ def _ip_json(address: IPConfig, form: str) -> dict[str, Any]:
     return body
 
 
-def _route_json(route: Route) -> dict[str, Any]:
+def route_json(route: Route) -> dict[str, Any]:
     """Return one route without what is not set."""
     body: dict[str, Any] = {"dst": route.dst}
     if route.gw:

@@ -105,8 +105,7 @@ def dispatch(
         known = _known.get(key)
         if known is None:
             conf = _decode_configuration(stdin)
-            known = _examine(plugin, command, conf)
-            _remember(key, known)
+            known = _learn(key, conf)
         conf = known.conf
         req = Request(
             plugin, command, env, stdin, conf, known.name, known.version, place, known.derived
@@ -117,6 +116,40 @@ def dispatch(
     except Exception as e:  # noqa: BLE001 - whatever went wrong, the runtime gets an answer
         error, log = _as_cni_error(e)
         return Response(1, error.to_json(_answer_version(conf)) + b"\n", log)
+
+
+def on_behalf(
+    req: Request, plugin: str, stdin: bytes, env: Mapping[str, str] | None = None
+) -> Request:
+    """Return the call that one plugin makes of another: what it would execute a program with.
+
+    Args:
+        req: the request on whose behalf it is made.
+        plugin: the other one's name.
+        stdin: its configuration.
+        env: variables that are not the request's.
+
+    Raises:
+        CNIError: a program that is given this would refuse it.
+    """
+    variables = {**req.env, "CNI_COMMAND": req.command, **(env or {})}
+    command, place = variables["CNI_COMMAND"], req.place
+    if variables.get("CNI_NETNS", "") != req.netns:
+        place = place.elsewhere()
+    _check_environment(command, variables)
+    key = (plugin, command, stdin)
+    known = _known.get(key) or _learn(key, _decode_configuration(stdin))
+    return Request(
+        plugin,
+        command,
+        variables,
+        stdin,
+        known.conf,
+        known.name,
+        known.version,
+        place,
+        known.derived,
+    )
 
 
 def about(plugin: str) -> bytes:
@@ -192,12 +225,14 @@ _KNOWN_MAX = 128
 _KNOWN_SIZE_MAX = 1 << 14  # bytes
 
 
-def _remember(key: tuple[str, str, bytes], known: _Known) -> None:
-    """Keep a configuration for the next call, within bounds."""
+def _learn(key: tuple[str, str, bytes], conf: dict[str, Any]) -> _Known:
+    """Examine a configuration, and keep it for the next call, within bounds."""
+    known = _examine(key[0], key[1], conf)
     if len(key[2]) <= _KNOWN_SIZE_MAX:
         if len(_known) >= _KNOWN_MAX:
             _known.clear()
         _known[key] = known
+    return known
 
 
 def _examine(plugin: str, command: str, conf: dict[str, Any]) -> _Known:

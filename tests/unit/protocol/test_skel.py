@@ -24,7 +24,7 @@ from cnifast.protocol.errors import (
 )
 from cnifast.protocol.request import Place, Request
 from cnifast.protocol.result import IPConfig, Result
-from cnifast.protocol.skel import STDIN_MAX, Response, dispatch
+from cnifast.protocol.skel import STDIN_MAX, Response, dispatch, on_behalf
 from cnifast.protocol.versions import SUPPORTED
 
 if TYPE_CHECKING:
@@ -508,3 +508,58 @@ def test_damaged_configuration(noise: bytes, at: int) -> None:
     response = call(good[:at] + noise + good[at + len(noise) :])
     if response.exit_code:
         assert refusal(response)["code"] in (1, 6, 7)
+
+
+def asked(conf: object = CONF, place: Place | None = None, command: str = "DEL") -> Request:
+    """Return the request that a plugin gets for a call."""
+    plugin = FakePlugin()
+    response = call(conf, plugin, place=place, env={"COMMAND": command, "EXTRA": "x"})
+    assert response.exit_code == 0, response
+    return plugin.calls[0][1]
+
+
+def test_call_on_behalf() -> None:
+    """Another plugin gets the caller's place and variables with a configuration of its own."""
+    req = asked(place=Place(3, 4, "warm", delegates=False))
+    stdin = b'{"cniVersion":"0.4.0","name":"other","type":"macvlan"}'
+    child = on_behalf(req, "macvlan", stdin)
+    assert (child.plugin, child.command, child.stdin) == ("macvlan", "DEL", stdin)
+    assert (child.name, child.cni_version, child.conf["type"]) == ("other", "0.4.0", "macvlan")
+    assert (child.container_id, child.netns, child.ifname) == ("pod-1", "/run/netns/pod", "eth0")
+    assert child.place is req.place
+    assert child.env == req.env
+    assert on_behalf(req, "macvlan", stdin).derive("x", lambda r: r) is child.derive("x", id)
+
+
+def test_call_on_behalf_for_another_container() -> None:
+    """A call for another container is not made in the namespace of the first."""
+    req = asked({**CONF, "cni.dev/valid-attachments": []}, Place(3, 4, "warm", delegates=False))
+    owner = {"CNI_CONTAINERID": "pod-2", "CNI_NETNS": "", "CNI_COMMAND": "DEL"}
+    child = on_behalf(req, "bridge", req.stdin, owner)
+    assert (child.command, child.container_id, child.netns) == ("DEL", "pod-2", "")
+    assert (child.place.netns, req.place.netns) == (None, 4)
+    kept = ("host_netns", "warm", "mount_same", "delegates", "exits")
+    assert [getattr(child.place, name) for name in kept] == [3, "warm", True, False, False]
+    assert child.env["CNI_EXTRA"] == "x"
+
+
+@pytest.mark.parametrize(
+    ("stdin", "env", "code"),
+    [
+        (b"{", {}, DECODING_FAILURE),
+        (b'{"name":"../x","type":"bridge"}', {}, INVALID_NETWORK_CONFIG),
+        (b'{"name":"x","type":"../x"}', {}, INVALID_NETWORK_CONFIG),
+        (b'{"name":"x","type":"bridge","ipam":{"type":"a/b"}}', {}, INVALID_NETWORK_CONFIG),
+        (b'{"name":"x","type":"firewall","cniVersion":"0.3.1"}', {}, INCOMPATIBLE_CNI_VERSION),
+        (b'{"name":"x","type":"bridge"}', {"CNI_CONTAINERID": "a/b"}, INVALID_ENVIRONMENT),
+        (b'{"name":"x","type":"bridge"}', {"CNI_IFNAME": ""}, INVALID_ENVIRONMENT),
+    ],
+)
+def test_call_on_behalf_refused(stdin: bytes, env: dict[str, str], code: int) -> None:
+    """What a program would refuse is refused, and is not remembered as good."""
+    req = asked()
+    plugin = "firewall" if b"firewall" in stdin else "bridge"
+    for _ in range(2):
+        with pytest.raises(CNIError) as error:
+            on_behalf(req, plugin, stdin, env)
+        assert error.value.code == code
