@@ -28,6 +28,7 @@ MODULES = {
     "loopback": "cnifast.plugins.main.loopback",
     "host-local": "cnifast.ipam.host_local",
     "static": "cnifast.ipam.static",
+    "bandwidth": "cnifast.plugins.meta.bandwidth",
 }
 NAMES = tuple(MODULES)
 

@@ -1,0 +1,1 @@
+"""Plugins that follow another one in a chain."""
