@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from bad_input import table_calls, table_types, table_values
+from bad_input import table_calls, table_limits, table_types, table_values
 from bad_input.bad import GOOD, WAITS
 from bad_input.stand import Stand, require_error
 from helpers.plugin import BinaryRunner
@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
     from bad_input.bad import Bad
 
-TABLE = [*table_calls.TABLE, *table_types.TABLE, *table_values.TABLE]
+TABLE = [*table_calls.TABLE, *table_types.TABLE, *table_values.TABLE, *table_limits.TABLE]
 
 
 @pytest.mark.parametrize("plugin", GOOD)
