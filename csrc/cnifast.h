@@ -565,6 +565,13 @@ struct cnif_shaping {
 };
 
 /*
+ * The other end of the veth `ifname` in the container's namespace, which must
+ * be in the namespace of `host`.  -ENODEV: there is no such link, it is no
+ * veth, or its other end is elsewhere.
+ */
+int cnif_veth_peer(struct cnif_nlsock *host, int netns_fd, const char *ifname,
+                   struct cnif_link *ret, struct cnif_err *reterr);
+/*
  * Limit both directions, or leave everything as it was.  Without subnets by one
  * token bucket each, else by a class each for what is limited and what is not.
  * -EEXIST: the link has a queueing discipline that somebody chose, or the ifb

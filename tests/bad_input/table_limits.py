@@ -128,7 +128,10 @@ _BEFORE = [
     ),
     *(
         _bad(
-            f"no-interface-{command}".lower(), _LIMITED, "interface eth0 not found", command=command
+            f"no-interface-{command}".lower(),
+            _LIMITED,
+            "container's interface: get link eth0: no such device",
+            command=command,
         )
         for command in ("ADD", "CHECK")
     ),

@@ -29,7 +29,7 @@ HTB = "tc class change dev {end} parent 1: classid 1:30 htb rate"
         ("tc qdisc del dev {end} ingress", "redirection to the ifb device of {end}"),
         ("tc filter del dev {end} ingress", "redirection to the ifb device of {end}"),
         ("ip link del {device}", "get link {device}: no such device"),
-        ("ip link del {end}", "container interface eth0 not found"),
+        ("ip link del {end}", "container's interface: get link eth0: no such device"),
     ],
 )
 def test_check_notices(node: Node, runner: Runner, command: str, words: str) -> None:

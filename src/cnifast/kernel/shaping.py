@@ -1,7 +1,7 @@
 """Bandwidth limits of a container behind a veth pair, by traffic control over netlink.
 
     with Handle() as host:
-        end = host.link("veth0")
+        end = host_end(host, netns, "eth0")
         limits = Limits(ingress=Bucket.of(10_000_000, 1_000_000))
         add_limits(host, end, limits, ifb="bwp0", alias="mine", mac="02:00:00:00:00:01")
 
@@ -14,6 +14,7 @@ from __future__ import annotations
 from cnifast._native import c_text, ffi, lib
 from cnifast._native.errors import check, new_error
 from cnifast.kernel.address import fill_ip, mac_bytes, parse_prefix
+from cnifast.kernel.views import LinkView
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -113,6 +114,20 @@ class Limits:
         self.egress = egress
         self.subnets = tuple(subnets)
         self.only_subnets = only_subnets
+
+
+def host_end(host: Handle, netns: int, ifname: str) -> Link:
+    """Return the host's end of the veth pair whose other end is ``ifname`` in a namespace.
+
+    Raises:
+        FileNotFoundError: there is no such interface, or it has no other end on the host.
+    """
+    err = new_error()
+    found = ffi.new("struct cnif_link *")
+    check(lib.cnif_veth_peer(host.raw, netns, c_text(ifname), found, err), err)
+    view: Any = LinkView(found)
+    end: Link = view
+    return end
 
 
 def add_limits(host: Handle, end: Link, limits: Limits, *, ifb: str, alias: str, mac: str) -> None:

@@ -8,8 +8,7 @@ from __future__ import annotations
 
 from cnifast.kernel.attach import detach
 from cnifast.kernel.foreign import ifb_name
-from cnifast.kernel.handle import Handle
-from cnifast.kernel.shaping import LATENCY_MS, Bucket, Limits, add_limits, check_limits
+from cnifast.kernel.shaping import LATENCY_MS, Bucket, Limits, add_limits, check_limits, host_end
 from cnifast.plugins.base import (
     Failures,
     Session,
@@ -69,8 +68,8 @@ class RuntimeConfig(Struct):
     bandwidth = optional("bandwidth", record(BandwidthEntry))
 
 
-class BandwidthConf(NetConf):
-    """What is beside the limits that stand in the configuration itself."""
+class BandwidthConf(BandwidthEntry, NetConf):
+    """The keys of the reference's bandwidth plugin; limits may stand among them."""
 
     runtime_config = field("runtimeConfig", record(RuntimeConfig), RuntimeConfig())
 
@@ -91,8 +90,8 @@ def _load(req: Request) -> Wanted:
     Raises:
         CNIError: they make no sense.
     """
-    static = decode(BandwidthEntry, req)
-    given = decode(BandwidthConf, req).runtime_config.bandwidth
+    static = decode(BandwidthConf, req)
+    given: BandwidthEntry | None = static.runtime_config.bandwidth
     if given is None or any(fold(key) in _RATES for key in req.conf):
         given = static
     latency = given.latency_ms if given.latency_ms is not None else static.latency_ms
@@ -180,27 +179,17 @@ def _host_end(session: Session, result: Result) -> Link:
     """Return the host's end of the container's veth pair, which a previous plugin must have made.
 
     Raises:
-        CNIError: there is none.
+        CNIError: it is not in the previous result.
+        FileNotFoundError: there is none.
     """
-    ifname = session.req.ifname
     if not result.interfaces:
         raise CNIError(INTERNAL, "no interfaces in prevResult")
-    with Handle(session.netns) as inside:
-        try:
-            link = inside.link(ifname)
-        except FileNotFoundError as e:
-            raise CNIError(INTERNAL, f"container interface {ifname} not found: {e}") from None
-    if link.kind != "veth" or not link.parent:
-        raise CNIError(INTERNAL, f"container interface {ifname} has no veth peer")
-    try:
-        end = session.host.link(link.parent)
-    except FileNotFoundError:
+    ifname = session.req.ifname
+    end = host_end(session.host, session.netns, ifname)
+    name = end.name
+    if not any(known.name == name and not known.sandbox for known in result.interfaces):
         raise CNIError(
-            INTERNAL, f"veth peer of container interface {ifname} is not on the host"
-        ) from None
-    if not any(known.name == end.name and not known.sandbox for known in result.interfaces):
-        raise CNIError(
-            INTERNAL, f"veth peer of container interface {ifname}, {end.name}, is not in prevResult"
+            INTERNAL, f"veth peer of container interface {ifname}, {name}, is not in prevResult"
         )
     return end
 
