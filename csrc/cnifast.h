@@ -572,4 +572,49 @@ int cnif_ipam_usage(const struct cnif_ipam_dir *dir, const struct cnif_ipam_rang
 
 void cnif_ipam_list_free(struct cnif_ipam_list *list);
 
+/* ---- rtnl: bandwidth limits ---- */
+
+#define CNIF_TICK_NS 64 /* the unit in which traffic control counts time */
+
+/* A token bucket: what passes in the long run, at once, and what may wait for that. */
+struct cnif_bucket {
+    uint64_t rate;  /* bytes per second; 0: no limit */
+    uint32_t burst; /* ticks after which a full bucket is empty */
+    uint32_t limit; /* bytes */
+};
+
+/* The limits of a container whose link is the other end of a host's veth. */
+struct cnif_shaping {
+    int32_t index; /* of the host's end */
+    const char *name;
+    uint32_t mtu;
+    struct cnif_bucket ingress; /* to the container */
+    struct cnif_bucket egress;  /* from it, by way of an ifb device */
+    const char *ifb;            /* the device's name, alias and MAC */
+    const char *alias;
+    uint8_t mac[6];
+    const struct cnif_ip *subnets; /* of those that the container speaks with */
+    size_t n_subnets;
+    bool only_subnets; /* limit traffic with the subnets; false: all but that */
+};
+
+/*
+ * The other end of the veth `ifname` in the container's namespace, which must
+ * be in the namespace of `host`.  -ENODEV: there is no such link, it is no
+ * veth, or its other end is elsewhere.
+ */
+int cnif_veth_peer(struct cnif_nlsock *host, int netns_fd, const char *ifname,
+                   struct cnif_link *ret, struct cnif_err *reterr);
+/*
+ * Limit both directions, or leave everything as it was.  Without subnets by one
+ * token bucket each, else by a class each for what is limited and what is not.
+ * -EEXIST: the link has a queueing discipline that somebody chose, or the ifb
+ * device is there.
+ */
+int cnif_shaping_add(struct cnif_nlsock *sock, const struct cnif_shaping *shaping,
+                     struct cnif_err *reterr);
+/* -ENOENT unless all is as cnif_shaping_add makes it; the ifb device's alias and MAC may differ. */
+int cnif_shaping_check(struct cnif_nlsock *sock, const struct cnif_shaping *shaping,
+                       struct cnif_err *reterr);
+
 #endif

@@ -20,6 +20,7 @@ void cnif_nlbuf_reset(struct cnif_nlbuf *buf)
     buf->open = 0;
     buf->count = 0;
     buf->overflow = false;
+    buf->refused = 0;
 }
 
 /* The one place where the length grows; padding is zeroed. */
@@ -95,6 +96,11 @@ void cnif_nlattr_put_u16(struct cnif_nlbuf *buf, uint16_t type, uint16_t value)
 }
 
 void cnif_nlattr_put_u32(struct cnif_nlbuf *buf, uint16_t type, uint32_t value)
+{
+    cnif_nlattr_put(buf, type, &value, sizeof(value));
+}
+
+void cnif_nlattr_put_u64(struct cnif_nlbuf *buf, uint16_t type, uint64_t value)
 {
     cnif_nlattr_put(buf, type, &value, sizeof(value));
 }

@@ -31,6 +31,7 @@ struct cnif_nlbuf {
     size_t open; /* offset of the message being written */
     unsigned count;
     bool overflow;
+    uint64_t refused; /* once it was sent: one bit per message that the kernel refused */
     const char *steps[CNIF_NLBUF_MESSAGES];
 };
 
@@ -53,6 +54,7 @@ void cnif_nlattr_put(struct cnif_nlbuf *buf, uint16_t type, const void *value, s
 void cnif_nlattr_put_u8(struct cnif_nlbuf *buf, uint16_t type, uint8_t value);
 void cnif_nlattr_put_u16(struct cnif_nlbuf *buf, uint16_t type, uint16_t value);
 void cnif_nlattr_put_u32(struct cnif_nlbuf *buf, uint16_t type, uint32_t value);
+void cnif_nlattr_put_u64(struct cnif_nlbuf *buf, uint16_t type, uint64_t value);
 void cnif_nlattr_put_be32(struct cnif_nlbuf *buf, uint16_t type, uint32_t value);
 void cnif_nlattr_put_be64(struct cnif_nlbuf *buf, uint16_t type, uint64_t value);
 /* With its terminating NUL. */

@@ -124,6 +124,15 @@ uint32_t cnif_nlattr_u32(const struct nlattr *nla, uint32_t absent)
     return value;
 }
 
+uint64_t cnif_nlattr_u64(const struct nlattr *nla, uint64_t absent)
+{
+    uint64_t value = absent;
+
+    if (nla && cnif_nlattr_size(nla) >= sizeof(value))
+        memcpy(&value, cnif_nlattr_data(nla), sizeof(value));
+    return value;
+}
+
 bool cnif_nlattr_str(const struct nlattr *nla, char *to, size_t size)
 {
     size_t n;

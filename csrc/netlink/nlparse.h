@@ -52,6 +52,7 @@ static inline const void *cnif_nlattr_data(const struct nlattr *nla)
 uint8_t cnif_nlattr_u8(const struct nlattr *nla, uint8_t absent);
 uint16_t cnif_nlattr_u16(const struct nlattr *nla, uint16_t absent);
 uint32_t cnif_nlattr_u32(const struct nlattr *nla, uint32_t absent);
+uint64_t cnif_nlattr_u64(const struct nlattr *nla, uint64_t absent);
 /* Copy a string, always terminated; false (and "") where absent. */
 bool cnif_nlattr_str(const struct nlattr *nla, char *to, size_t size);
 /* Copy up to `size` bytes; the number copied. */

@@ -212,7 +212,9 @@ static void talk_message(struct talk *talk, const struct nlmsghdr *nlh, unsigned
     int r;
 
     if (nlh->nlmsg_type == NLMSG_ERROR) {
-        if (cnif_nlmsg_error(nlh, NULL, 0) != 0 && index < talk->failed) {
+        if (cnif_nlmsg_error(nlh, NULL, 0) != 0)
+            talk->buf->refused |= bit;
+        if (talk->buf->refused & bit && index < talk->failed) {
             talk->result = cnif_nlmsg_failed(talk->buf, index, talk->object, nlh, talk->reterr);
             talk->failed = index;
         }

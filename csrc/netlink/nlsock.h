@@ -28,7 +28,8 @@ typedef int (*cnif_nlsock_reply)(const struct nlmsghdr *nlh, unsigned index, voi
  * Send all messages of `buf` at once and wait until each that asked for it
  * (NLM_F_ACK) is acknowledged or, for requests without it, answered.  The
  * error is that of the first message that failed; *ret_failed (may be NULL)
- * is its index.  `object` names what the transaction works on.
+ * is its index, buf->refused has all that the kernel refused.  `object` names
+ * what the transaction works on.
  */
 int cnif_nlsock_talk(struct cnif_nlsock *sock, struct cnif_nlbuf *buf, const char *object,
                      cnif_nlsock_reply reply, void *arg, unsigned *ret_failed,

@@ -3,6 +3,7 @@
 #include "netlink/nlparse.h"
 #include "netlink/nlsock.h"
 #include "rtnl/addr.h"
+#include "rtnl/filter.h"
 #include "rtnl/link.h"
 #include "rtnl/route.h"
 
@@ -80,6 +81,11 @@ static bool parse_route(const struct nlmsghdr *nlh, void *item)
     return cnif_route_parse(nlh, item);
 }
 
+static bool parse_filter(const struct nlmsghdr *nlh, void *item)
+{
+    return cnif_filter_parse(nlh, item);
+}
+
 /* Of a kind it has no driver for the kernel returns all links. */
 static bool link_wanted(const struct sink *sink, const void *item)
 {
@@ -104,6 +110,14 @@ static bool route_wanted(const struct sink *sink, const void *item)
 
     return (!sink->index || sink->index == route->oif) &&
            (!sink->table || sink->table == route->table);
+}
+
+/* The kernel knows whose filters are asked for. */
+static bool filter_wanted(const struct sink *sink, const void *item)
+{
+    (void)sink;
+    (void)item;
+    return true;
 }
 
 int cnif_link_dump(struct cnif_nlsock *sock, int32_t master, const char *kind,
@@ -209,6 +223,29 @@ int cnif_route_dump(struct cnif_nlsock *sock, int32_t oif, uint8_t family, uint3
     }
     if (r == 0) {
         *ret_routes = (struct cnif_route *)(void *)sink.items;
+        *ret_count = sink.count;
+    }
+    return r;
+}
+
+int cnif_filter_dump(struct cnif_nlsock *sock, int32_t index, uint32_t parent, const char *object,
+                     struct cnif_filter **ret_filters, size_t *ret_count, struct cnif_err *reterr)
+{
+    struct sink sink = {
+        .item_size = sizeof(struct cnif_filter), .parse = parse_filter, .wanted = filter_wanted};
+    uint8_t data[64] __attribute__((aligned(4)));
+    struct cnif_nlbuf buf;
+    struct tcmsg *tcm;
+    int r;
+
+    cnif_nlbuf_init(&buf, data, sizeof(data));
+    tcm = cnif_nlmsg_begin(&buf, RTM_GETTFILTER, NLM_F_DUMP, sizeof(*tcm), "dump filters of");
+    tcm->tcm_ifindex = index;
+    tcm->tcm_parent = parent;
+    cnif_nlmsg_end(&buf);
+    r = run(sock, &buf, object, &sink, reterr);
+    if (r == 0) {
+        *ret_filters = (struct cnif_filter *)(void *)sink.items;
         *ret_count = sink.count;
     }
     return r;

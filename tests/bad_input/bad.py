@@ -14,6 +14,10 @@ if TYPE_CHECKING:
 SUBNET = "10.1.0.0/24"
 V4 = {"type": "host-local", "subnet": SUBNET}
 STATIC = {"type": "static", "addresses": [{"address": "10.4.0.5/24"}]}
+BEHIND = {
+    "cniVersion": "1.0.0",
+    "interfaces": [{"name": "host1"}, {"name": "eth0", "sandbox": "/run/netns/pod1"}],
+}
 
 # What succeeds as it is: on a node with a device m0 and flanneld's file, in a container that has
 # none but lo.
@@ -24,6 +28,7 @@ GOOD: dict[str, dict[str, Any]] = {
     "host-local": {"ipam": V4},
     "static": {"ipam": STATIC},
     "flannel": {},
+    "bandwidth": {"prevResult": BEHIND},
 }
 
 INTERNAL = 999

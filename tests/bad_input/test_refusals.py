@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from bad_input import table_calls, table_flannel, table_types, table_values
+from bad_input import table_calls, table_flannel, table_limits, table_types, table_values
 from bad_input.bad import GOOD, WAITS
 from bad_input.stand import Stand, require_error
 from helpers.plugin import BinaryRunner
@@ -18,7 +18,8 @@ if TYPE_CHECKING:
 
     from bad_input.bad import Bad
 
-TABLE = [*table_calls.TABLE, *table_types.TABLE, *table_values.TABLE, *table_flannel.TABLE]
+TABLES = (table_calls, table_types, table_values, table_flannel, table_limits)
+TABLE = [row for table in TABLES for row in table.TABLE]
 
 
 @pytest.mark.parametrize("plugin", GOOD)

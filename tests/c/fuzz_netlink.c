@@ -1,6 +1,6 @@
 /*
- * Netlink replies of arbitrary bytes: the codec, the decoders of links, addresses, routes and
- * VLANs, the kernel's words, and whole transactions and dumps that receive them.
+ * Netlink replies of arbitrary bytes: the codec, the decoders of links, addresses, routes, VLANs
+ * and traffic control, the kernel's words, and whole transactions and dumps that receive them.
  *
  * The input is one datagram.  Nothing may read beyond it, and whatever is decoded has to be
  * within its bounds.
@@ -8,7 +8,9 @@
 #include "fake_kernel.h"
 #include "netlink/nlparse.h"
 #include "rtnl/addr.h"
+#include "rtnl/filter.h"
 #include "rtnl/link.h"
+#include "rtnl/qdisc.h"
 #include "rtnl/route.h"
 
 #include <errno.h>
@@ -80,6 +82,23 @@ static void check_address_and_route(struct nlmsghdr *nlh)
         REQUIRE(cnif_ip_size(route.dst.family) != 0);
 }
 
+static void check_traffic_control(struct nlmsghdr *nlh)
+{
+    struct cnif_filter filter;
+    struct cnif_qdisc qdisc;
+    struct cnif_class class;
+
+    nlh->nlmsg_type = RTM_NEWQDISC;
+    if (cnif_qdisc_parse(nlh, &qdisc))
+        REQUIRE(terminated(qdisc.kind, sizeof(qdisc.kind)));
+    nlh->nlmsg_type = RTM_NEWTCLASS;
+    if (cnif_class_parse(nlh, &class))
+        REQUIRE(terminated(class.kind, sizeof(class.kind)));
+    nlh->nlmsg_type = RTM_NEWTFILTER;
+    if (cnif_filter_parse(nlh, &filter))
+        REQUIRE(cnif_filter_equal(&filter, &filter) == (filter.n_keys <= CNIF_FILTER_KEYS));
+}
+
 static void check_error(struct nlmsghdr *nlh, uint16_t type)
 {
     struct cnif_nlbuf buf = {.count = 1, .steps = {"step"}};
@@ -118,6 +137,7 @@ static void check_messages(uint8_t *data, size_t size)
         }
         check_link(message);
         check_address_and_route(message);
+        check_traffic_control(message);
         check_error(message, NLMSG_ERROR);
         check_error(message, NLMSG_DONE);
         message->nlmsg_type = type;
@@ -175,6 +195,7 @@ static struct cnif_nlsock *kernel_with(struct fake_kernel *fake, const uint8_t *
 static void run_dumps(const uint8_t *data, size_t size)
 {
     struct cnif_address *addresses;
+    struct cnif_filter *filters;
     struct cnif_route *routes;
     struct cnif_link *links;
     struct fake_kernel fake;
@@ -191,6 +212,9 @@ static void run_dumps(const uint8_t *data, size_t size)
     fake_kernel_close(&fake);
     if (cnif_route_dump(kernel_with(&fake, data, size), 0, 0, 0, &routes, &count, NULL) == 0)
         cnif_free(routes);
+    fake_kernel_close(&fake);
+    if (cnif_filter_dump(kernel_with(&fake, data, size), 1, 0, "link", &filters, &count, NULL) == 0)
+        cnif_free(filters);
     fake_kernel_close(&fake);
 }
 

@@ -74,7 +74,7 @@ static void test_transaction(void)
     for (seq = 0; seq < 3; seq++)
         fake_kernel_ack(&fake, UINT32_MAX - 1 + seq, 0, NULL);
     CHECK(cnif_nlsock_talk(&fake.sock, &buf, "x", NULL, NULL, NULL, NULL) == 0);
-    CHECK(fake.sock.seq == 1);
+    CHECK(fake.sock.seq == 1 && buf.refused == 0);
 
     CHECK(fake_kernel_request(&fake) == 96);
     nlh = cnif_nlmsg_first(fake.request, fake.size);
@@ -85,7 +85,8 @@ static void test_transaction(void)
     fake_kernel_close(&fake);
 }
 
-/* The first message that failed is reported, by step, object and the kernel's words. */
+/* The first message that failed is reported, by step, object and the kernel's words; all are known.
+ */
 static void test_failed_step(void)
 {
     uint8_t data[128] __attribute__((aligned(8)));
@@ -100,7 +101,7 @@ static void test_failed_step(void)
     fake_kernel_ack(&fake, 1, -EEXIST, "name is taken");
     fake_kernel_ack(&fake, 2, -ENODEV, NULL);
     CHECK(cnif_nlsock_talk(&fake.sock, &buf, "eth0", NULL, NULL, &failed, &err) == -EEXIST);
-    CHECK(failed == 1 && err.code == EEXIST);
+    CHECK(failed == 1 && err.code == EEXIST && buf.refused == 6);
     CHECK(strcmp(err.msg, "second eth0: file exists (name is taken)") == 0);
     CHECK(fake_kernel_left(&fake) == 0);
     fake_kernel_close(&fake);

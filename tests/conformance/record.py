@@ -7,6 +7,7 @@ from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).parents[1]))
 
+import table_bandwidth
 import table_bridge
 import table_others
 
@@ -22,8 +23,10 @@ def main(directory: str, *wanted: str) -> None:
     for table, scenario in (
         (table_bridge.LIVES, life),
         (table_others.LIVES, life),
+        (table_bandwidth.LIVES, life),
         (table_bridge.REFUSED, refusal),
         (table_others.REFUSED, refusal),
+        (table_bandwidth.REFUSED, refusal),
     ):
         for case in table:
             if wanted and case.name not in wanted:

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 
 import differences
 import pytest
+import table_bandwidth
 import table_bridge
 import table_check
 import table_others
@@ -18,8 +19,9 @@ if TYPE_CHECKING:
     from helpers.node import Node
     from helpers.plugin import Runner
 
-LIVES = [*table_bridge.LIVES, *table_others.LIVES]
-REFUSED = [*table_bridge.REFUSED, *table_others.REFUSED]
+LIVES = [*table_bridge.LIVES, *table_others.LIVES, *table_bandwidth.LIVES]
+REFUSED = [*table_bridge.REFUSED, *table_others.REFUSED, *table_bandwidth.REFUSED]
+DAMAGES = [*table_check.DAMAGES, *table_bandwidth.DAMAGES]
 
 
 @pytest.mark.parametrize("case", LIVES, ids=str)
@@ -48,10 +50,10 @@ def test_refusals(node: Node, runner: Runner, case: Case) -> None:
     assert "\n" not in refused.json["msg"]
 
 
-@pytest.mark.parametrize("damage", table_check.DAMAGES, ids=str)
+@pytest.mark.parametrize("damage", DAMAGES, ids=str)
 def test_check(node: Node, runner: Runner, damage: Damage) -> None:
     """CHECK notices what the reference's CHECK notices, and DEL cleans up all the same."""
     checked, deleted = check_after(node, damage, runner)
     expected = damage.code if damage.ours is None else damage.ours
     assert (checked.code, deleted.code) == (expected, 0), (checked, deleted)
-    assert set(node.strays()) <= {"m0", "m1"}
+    assert set(node.strays()) <= {"m0", "m1", *table_bandwidth.LINKS}

@@ -7,6 +7,7 @@ import subprocess
 from typing import TYPE_CHECKING
 
 import pytest
+import table_bandwidth
 import table_bridge
 import table_check
 import table_others
@@ -19,8 +20,9 @@ if TYPE_CHECKING:
     from helpers.case import Case, Damage
     from helpers.node import Node
 
-LIVES = [*table_bridge.LIVES, *table_others.LIVES]
-REFUSED = [*table_bridge.REFUSED, *table_others.REFUSED]
+LIVES = [*table_bridge.LIVES, *table_others.LIVES, *table_bandwidth.LIVES]
+REFUSED = [*table_bridge.REFUSED, *table_others.REFUSED, *table_bandwidth.REFUSED]
+DAMAGES = [*table_check.DAMAGES, *table_bandwidth.DAMAGES]
 
 
 @pytest.fixture(scope="session")
@@ -57,7 +59,7 @@ def test_golden_refusals(node: Node, reference: str, release: tuple[int, ...], c
     golden.require_equal(golden.shared(golden.load(case.name)), golden.shared(seen))
 
 
-@pytest.mark.parametrize("damage", table_check.DAMAGES, ids=str)
+@pytest.mark.parametrize("damage", DAMAGES, ids=str)
 def test_expectations_of_check(
     node: Node, reference: str, release: tuple[int, ...], damage: Damage
 ) -> None:

@@ -1,8 +1,8 @@
 """The state of a node as sorted lines of text: two states differ by added and removed lines.
 
-The observers are iproute2, nftables, iptables and /proc, never cnifast itself.  What is random by
-nature is named by what it is: the host end of a pair is `<peer of pod1/eth0>`.  Left out is what
-happens by itself some time later: IPv6 link-local addresses and their routes, timers, the
+The observers are iproute2 with tc, nftables, iptables and /proc, never cnifast itself.  What is
+random by nature is named by what it is: the host end of a pair is `<peer of pod1/eth0>`.  Left out
+is what happens by itself some time later: IPv6 link-local addresses and their routes, timers, the
 operational state of bridges.
 """
 
@@ -15,7 +15,7 @@ import time
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from . import nsutil
+from . import nsutil, traffic
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
@@ -128,6 +128,7 @@ class Snapshot:
         self._peers = self._pair_up()
         self._collect_tokens()
         self.firewall = _firewall()
+        self.traffic = traffic.lines()
         self.files = _files(Path("/var/lib/cni"))
 
     def _settled(self) -> bool:
@@ -207,6 +208,11 @@ class Snapshot:
                 for name, setting, value in view.sysctls
             )
         found += self._firewall_lines()
+        found += (
+            f"{HOST} {fact.partition(' ')[0]} {self.shown_name(HOST, link)} "
+            f"{fact.partition(' ')[2]}"
+            for link, fact in self.traffic
+        )
         found += (
             f"file {path} {content}"
             for path, content in self.files

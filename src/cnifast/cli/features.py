@@ -8,6 +8,7 @@ import tempfile
 from cnifast.kernel import Handle, KernelError, NetNS
 from cnifast.kernel import netns as namespaces
 from cnifast.kernel.nft import NftSocket, Owner
+from cnifast.kernel.shaping import Bucket, Limits, add_limits
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -57,10 +58,19 @@ def _nftables(_: Handle, netns: NetNS) -> None:
         nft.add_masquerade(["192.0.2.1/24"], Owner("container", "eth0", "network"))
 
 
+def _limits(handle: Handle, _: NetNS) -> None:
+    for ifb, subnets in (("ifb-a", ()), ("ifb-b", ("192.0.2.0/24",))):
+        handle.add_link("veth", f"{ifb}-end", peer=f"{ifb}-peer", peer_netns=-1)
+        end = handle.link(f"{ifb}-end")
+        limits = Limits(Bucket.of(10**6), Bucket.of(10**6), subnets)
+        add_limits(handle, end, limits, ifb=ifb, alias="trial", mac="02:00:00:00:00:01")
+
+
 TRIALS: dict[str, Trial] = {
     "bridge": _bridge,
     "VLAN filtering of bridges": _filtering,
     "veth": _veth,
     "macvlan": _macvlan,
     "masquerading by nftables": _nftables,
+    "bandwidth limits": _limits,
 }

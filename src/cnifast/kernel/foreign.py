@@ -1,4 +1,4 @@
-"""What the reference plugins leave in the packet filter for an attachment, found by its names.
+"""What the reference plugins leave on the host for an attachment, found by its names.
 
 The reference masquerades with iptables (a chain per container) or with rules in an nftables table
 of its own, and guards bridge ports with nftables chains.  All of it is removed here by netlink,
@@ -20,6 +20,7 @@ if TYPE_CHECKING:
 
 _CHAIN_LENGTH = 28
 _HASH_LENGTH = 16
+_IFNAME_LENGTH = 15
 
 
 def _load_sha512() -> Callable[[bytes], Any]:
@@ -51,6 +52,11 @@ def _digest(text: str) -> str:
 def iptables_chain(network: str, container_id: str) -> str:
     """Return the name of the iptables chain of a container's addresses in a network."""
     return ("CNI-" + _digest(network + container_id))[:_CHAIN_LENGTH]
+
+
+def ifb_name(network: str, container_id: str) -> str:
+    """Return the name of the device that what a container sends waits at."""
+    return ("bwp" + _digest(network + container_id))[:_IFNAME_LENGTH]
 
 
 def iptables_comment(network: str, container_id: str) -> str:

@@ -29,6 +29,7 @@ MODULES = {
     "flannel": "cnifast.plugins.meta.flannel",
     "host-local": "cnifast.ipam.host_local",
     "static": "cnifast.ipam.static",
+    "bandwidth": "cnifast.plugins.meta.bandwidth",
 }
 NAMES = tuple(MODULES)
 

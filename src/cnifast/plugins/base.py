@@ -269,10 +269,10 @@ class Failures:
     def __init__(self) -> None:
         self.found: list[OSError | CNIError | ValueError] = []
 
-    def attempt(self, step: Callable[[], object]) -> bool:
+    def attempt(self, step: Callable[..., object], *arguments: object) -> bool:
         """Run a step and keep its error; return whether there was none."""
         try:
-            step()
+            step(*arguments)
         except (OSError, CNIError, ValueError) as e:
             self.found.append(e)
             return False

@@ -258,7 +258,9 @@ class Struct:
     FIELDS: ClassVar[dict[str, Field]] = {}  # by JSON key and by its folded form
 
     def __init_subclass__(cls) -> None:
-        fields = dict(cls.FIELDS)
+        fields: dict[str, Field] = {}
+        for base in reversed(cls.__mro__):
+            fields.update(vars(base).get("FIELDS", {}))
         for attr, declared in list(vars(cls).items()):
             if isinstance(declared, Field):
                 declared.attr = attr

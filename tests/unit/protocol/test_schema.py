@@ -198,6 +198,22 @@ def test_declarations_are_data() -> None:
     assert "mtu" not in Base.FIELDS
 
 
+def test_several_bases() -> None:
+    """A Struct has the fields of all its bases; the first one that has a key decides."""
+
+    class Other(Struct):
+        name = field("NAME", INT, 0)
+        colour = field("colour", TEXT, "")
+
+    class Both(Conf, Other):
+        own = field("own", INT, 0)
+
+    both = Both.decode({"name": "x", "colour": "blue", "mtu": 5, "OWN": 1})
+    assert (both.name, both.colour, both.mtu, both.own) == ("x", "blue", 5, 1)
+    assert "colour" not in Conf.FIELDS
+    assert "own" not in Other.FIELDS
+
+
 def test_network_configuration() -> None:
     """The common part of a configuration has what runtimes send to every plugin."""
     conf = NetConf.decode(
