@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from cnifast.kernel import foreign, iptables
+from cnifast.kernel import foreign, iptables, program
 from cnifast.kernel.nft import NftSocket
 from cnifast.plugins import masquerade, spoofcheck
 from cnifast.protocol.errors import CNIError
@@ -212,7 +212,7 @@ def test_nothing_is_executed_or_made_without_need(
     def refuse(*_arguments: object) -> Any:
         raise AssertionError("a program was to be executed")
 
-    monkeypatch.setattr(iptables, "_run", refuse)
+    monkeypatch.setattr(program, "run", refuse)
     masquerade.setup(request(), POD)
     masquerade.teardown(request(), POD)
     masquerade.teardown(request(), None)
@@ -286,7 +286,7 @@ def test_a_program_that_hangs_is_killed(monkeypatch: pytest.MonkeyPatch, tmp_pat
     program.write_text("#!/bin/sh\nexec sleep 1000\n")
     program.chmod(0o755)
     monkeypatch.setenv("PATH", f"{tmp_path}:{os.environ['PATH']}")
-    monkeypatch.setattr(iptables, "_TIMEOUT_MS", 200)
+    monkeypatch.setattr(program, "TIMEOUT_MS", 200)
     start = time.monotonic()
     with pytest.raises(TimeoutError, match="did not end within 200 ms"):
         masquerade.setup(request(), POD, "iptables")
@@ -297,7 +297,7 @@ def test_a_program_that_hangs_is_killed(monkeypatch: pytest.MonkeyPatch, tmp_pat
 def test_a_missing_program_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
     """Without iptables the error says what is not installed."""
     monkeypatch.setenv("PATH", "/nowhere")
-    monkeypatch.setattr(iptables, "_DIRECTORIES", "/nowhere/either")
+    monkeypatch.setattr(program, "DIRECTORIES", "/nowhere/either")
     with pytest.raises(FileNotFoundError, match="iptables-restore is not installed"):
         masquerade.setup(request(), POD, "iptables")
 

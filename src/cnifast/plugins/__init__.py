@@ -26,6 +26,7 @@ MODULES = {
     "bridge": "cnifast.plugins.main.bridge",
     "macvlan": "cnifast.plugins.main.macvlan",
     "loopback": "cnifast.plugins.main.loopback",
+    "portmap": "cnifast.plugins.meta.portmap",
     "host-local": "cnifast.ipam.host_local",
     "static": "cnifast.ipam.static",
 }

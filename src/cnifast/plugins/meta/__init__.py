@@ -1,0 +1,1 @@
+"""Plugins that change what another plugin has attached, one module each."""
