@@ -7,9 +7,11 @@
  *
  * Since Linux 6.11 the kernel deletes what a filter describes, which takes 0.1 ms
  * with its usual quarter of a million of buckets.  Older kernels say EINVAL to such an
- * incomplete tuple; there the table is dumped, for 9 ms, and entries are deleted one by one.
+ * incomplete tuple; there the table is dumped, for 9 ms, and entries are deleted one by
+ * one.  So it is for IPv6, where the kernel's filter takes all addresses but the one
+ * that it is given (seen in 6.18).
  */
-#include "cnifast.h"
+#include "nft/conntrack.h"
 
 #include "base/cleanup.h"
 #include "base/err.h"
@@ -113,8 +115,12 @@ static int forget_by_filter(struct cnif_nlsock *sock, const struct cnif_flow *fl
     cnif_nlbuf_init(&buf, data, sizeof(data));
     for (done = 0; done < count && r == 0; done = i) {
         cnif_nlbuf_reset(&buf);
-        for (i = done; i < count && i - done < AT_ONCE; i++)
-            put_forget(&buf, &flows[i]);
+        for (i = done; i < count && i - done < AT_ONCE; i++) {
+            if (flows[i].family == AF_INET)
+                put_forget(&buf, &flows[i]);
+        }
+        if (!buf.count)
+            continue;
         r = cnif_nlsock_talk(sock, &buf, "host ports", NULL, NULL, NULL, reterr);
         if (r == -ENOENT)
             r = 0; /* there is none */
@@ -122,14 +128,7 @@ static int forget_by_filter(struct cnif_nlsock *sock, const struct cnif_flow *fl
     return r;
 }
 
-/* One direction of a tracked connection. */
-struct tuple {
-    struct cnif_ip src, dst;
-    uint16_t sport, dport;
-    uint8_t protocol;
-};
-
-static bool read_tuple(const struct nlattr *nest, struct tuple *tuple)
+static bool read_tuple(const struct nlattr *nest, struct cnif_ct_tuple *tuple)
 {
     const struct nlattr *parts[CTA_TUPLE_MAX + 1];
     const struct nlattr *ip[CTA_IP_MAX + 1];
@@ -155,18 +154,26 @@ static bool read_tuple(const struct nlattr *nest, struct tuple *tuple)
     return true;
 }
 
-/* A tracked connection that is to be forgotten. */
-struct entry {
-    struct tuple orig;
-    bool has_zone;
-    uint16_t zone; /* as it came */
-    uint32_t id;   /* as it came */
-};
+bool cnif_ct_parse(const struct nlmsghdr *nlh, struct cnif_ct_entry *entry)
+{
+    const struct nlattr *attrs[CTA_MAX + 1];
+
+    if (nlh->nlmsg_type != (NFNL_SUBSYS_CTNETLINK << 8 | IPCTNL_MSG_CT_NEW))
+        return false;
+    cnif_nlattr_parse(nlh, sizeof(struct nfgenmsg), attrs, CTA_MAX);
+    if (!read_tuple(attrs[CTA_TUPLE_ORIG], &entry->orig) ||
+        !read_tuple(attrs[CTA_TUPLE_REPLY], &entry->reply))
+        return false;
+    entry->has_zone = attrs[CTA_ZONE] != NULL;
+    entry->zone = cnif_nlattr_u16(attrs[CTA_ZONE], 0);
+    entry->id = cnif_nlattr_u32(attrs[CTA_ID], 0);
+    return true;
+}
 
 struct search {
     const struct cnif_flow *flows;
     size_t n_flows;
-    struct entry *entries;
+    struct cnif_ct_entry *entries;
     size_t count;
     size_t room;
 };
@@ -177,49 +184,37 @@ static bool same_address(const struct cnif_ip *wanted, const struct cnif_ip *see
                                memcmp(wanted->bytes, seen->bytes, address_size(seen->family)) == 0);
 }
 
-static bool is_meant(const struct cnif_flow *flow, const struct tuple *orig,
-                     const struct tuple *reply)
+static bool is_meant(const struct cnif_flow *flow, const struct cnif_ct_entry *entry)
 {
-    return flow->protocol == orig->protocol && flow->family == orig->src.family &&
-           flow->port == orig->dport && same_address(&flow->to, &orig->dst) &&
-           same_address(&flow->led, &reply->src) &&
-           (!flow->led_port || flow->led_port == reply->sport);
+    return flow->protocol == entry->orig.protocol && flow->family == entry->orig.src.family &&
+           flow->port == entry->orig.dport && same_address(&flow->to, &entry->orig.dst) &&
+           same_address(&flow->led, &entry->reply.src) &&
+           (!flow->led_port || flow->led_port == entry->reply.sport);
 }
 
 static int keep_entry(const struct nlmsghdr *nlh, unsigned index, void *arg)
 {
     struct search *search = arg;
-    const struct nlattr *attrs[CTA_MAX + 1];
-    struct tuple orig;
-    struct tuple reply;
-    struct entry *entry;
+    struct cnif_ct_entry entry;
     size_t i;
 
     (void)index;
-    if (nlh->nlmsg_type != (NFNL_SUBSYS_CTNETLINK << 8 | IPCTNL_MSG_CT_NEW))
+    if (!cnif_ct_parse(nlh, &entry))
         return 0;
-    cnif_nlattr_parse(nlh, sizeof(struct nfgenmsg), attrs, CTA_MAX);
-    if (!read_tuple(attrs[CTA_TUPLE_ORIG], &orig) || !read_tuple(attrs[CTA_TUPLE_REPLY], &reply))
-        return 0;
-    for (i = 0; i < search->n_flows && !is_meant(&search->flows[i], &orig, &reply);)
+    for (i = 0; i < search->n_flows && !is_meant(&search->flows[i], &entry);)
         i++;
     if (i == search->n_flows)
         return 0;
-    if (cnif_grow(&search->entries, &search->room, search->count, sizeof(*entry)) < 0)
+    if (cnif_grow(&search->entries, &search->room, search->count, sizeof(entry)) < 0)
         return -ENOMEM;
-    entry = &search->entries[search->count++];
-    memset(entry, 0, sizeof(*entry));
-    entry->orig = orig;
-    entry->has_zone = attrs[CTA_ZONE] != NULL;
-    entry->zone = cnif_nlattr_u16(attrs[CTA_ZONE], 0);
-    entry->id = cnif_nlattr_u32(attrs[CTA_ID], 0);
+    search->entries[search->count++] = entry;
     return 0;
 }
 
 /* Delete the very entry. */
-static void put_delete(struct cnif_nlbuf *buf, const struct entry *entry)
+static void put_delete(struct cnif_nlbuf *buf, const struct cnif_ct_entry *entry)
 {
-    const struct tuple *orig = &entry->orig;
+    const struct cnif_ct_tuple *orig = &entry->orig;
     bool v4 = orig->src.family == AF_INET;
     size_t size = address_size(orig->src.family);
     size_t tuple;
@@ -244,16 +239,63 @@ static void put_delete(struct cnif_nlbuf *buf, const struct entry *entry)
     cnif_nlmsg_end(buf);
 }
 
+static int keep_count(const struct nlmsghdr *nlh, unsigned index, void *arg)
+{
+    const struct nlattr *attrs[CTA_STATS_GLOBAL_MAX + 1];
+    uint32_t *count = arg;
+
+    (void)index;
+    cnif_nlattr_parse(nlh, sizeof(struct nfgenmsg), attrs, CTA_STATS_GLOBAL_MAX);
+    *count = ntohl(cnif_nlattr_u32(attrs[CTA_STATS_GLOBAL_ENTRIES], UINT32_MAX));
+    return 0;
+}
+
+/* Whether the namespace has no connections at all, as far as the kernel can tell. */
+static bool is_empty(struct cnif_nlsock *sock)
+{
+    _Alignas(8) uint8_t data[64];
+    uint32_t count = UINT32_MAX;
+    struct cnif_nlbuf buf;
+
+    cnif_nlbuf_init(&buf, data, sizeof(data));
+    begin(&buf, IPCTNL_MSG_CT_GET_STATS, 0, AF_UNSPEC, "count connections to");
+    cnif_nlmsg_end(&buf);
+    return cnif_nlsock_talk(sock, &buf, "host ports", keep_count, &count, NULL, NULL) == 0 &&
+           !count;
+}
+
+/* Have the kernel leave out of a dump what has another protocol than all of the flows. */
+static void put_protocol(struct cnif_nlbuf *buf, const struct search *search)
+{
+    size_t tuple;
+    size_t nest;
+    size_t i;
+
+    for (i = 1; i < search->n_flows; i++) {
+        if (search->flows[i].protocol != search->flows[0].protocol)
+            return;
+    }
+    tuple = cnif_nlattr_nest(buf, CTA_TUPLE_ORIG);
+    nest = cnif_nlattr_nest(buf, CTA_TUPLE_PROTO);
+    cnif_nlattr_put_u8(buf, CTA_PROTO_NUM, search->flows[0].protocol);
+    cnif_nlattr_nest_end(buf, nest);
+    cnif_nlattr_nest_end(buf, tuple);
+    nest = cnif_nlattr_nest(buf, CTA_FILTER_NEW);
+    cnif_nlattr_put_u32(buf, CTA_FILTER_ORIG_NEW, FILTER_PROTO_NUM);
+    cnif_nlattr_nest_end(buf, nest);
+}
+
 static int dump_family(struct cnif_nlsock *sock, uint8_t family, struct search *search,
                        struct cnif_err *reterr)
 {
-    _Alignas(8) uint8_t data[64];
+    _Alignas(8) uint8_t data[128];
     struct cnif_nlbuf buf;
     unsigned attempt;
     int r = -EAGAIN;
 
     cnif_nlbuf_init(&buf, data, sizeof(data));
     begin(&buf, IPCTNL_MSG_CT_GET, NLM_F_DUMP, family, "list connections to");
+    put_protocol(&buf, search);
     cnif_nlmsg_end(&buf);
     for (attempt = 0; attempt < DUMP_ATTEMPTS && r == -EAGAIN; attempt++)
         r = cnif_nlsock_dump(sock, &buf, "host ports", keep_entry, search, reterr);
@@ -261,31 +303,18 @@ static int dump_family(struct cnif_nlsock *sock, uint8_t family, struct search *
     return r == -EAGAIN ? 0 : r;
 }
 
-static bool has_family(const struct search *search, uint8_t family)
+static int forget_by_dump(struct cnif_nlsock *sock, uint8_t family, const struct cnif_flow *flows,
+                          size_t count, struct cnif_err *reterr)
 {
-    size_t i;
-
-    for (i = 0; i < search->n_flows; i++) {
-        if (search->flows[i].family == family)
-            return true;
-    }
-    return false;
-}
-
-static int forget_by_dump(struct cnif_nlsock *sock, const struct cnif_flow *flows, size_t count,
-                          struct cnif_err *reterr)
-{
-    static const uint8_t families[] = {AF_INET, AF_INET6};
     struct search search = {.flows = flows, .n_flows = count};
     _Alignas(8) uint8_t data[REQUEST_MAX];
     struct cnif_nlbuf buf;
     size_t i;
-    int r = 0;
+    int r;
 
-    for (i = 0; i < 2 && r == 0; i++) {
-        if (has_family(&search, families[i]))
-            r = dump_family(sock, families[i], &search, reterr);
-    }
+    if (is_empty(sock))
+        return 0;
+    r = dump_family(sock, family, &search, reterr);
     cnif_nlbuf_init(&buf, data, sizeof(data));
     for (i = 0; i < search.count && r == 0; i++) {
         cnif_nlbuf_reset(&buf);
@@ -298,17 +327,28 @@ static int forget_by_dump(struct cnif_nlsock *sock, const struct cnif_flow *flow
     return r;
 }
 
+static size_t count_family(const struct cnif_flow *flows, size_t count, uint8_t family)
+{
+    size_t found = 0;
+    size_t i;
+
+    for (i = 0; i < count; i++)
+        found += flows[i].family == family;
+    return found;
+}
+
 int cnif_flow_forget(struct cnif_nlsock *sock, const struct cnif_flow *flows, size_t count,
                      struct cnif_err *reterr)
 {
-    int r = -EINVAL;
+    size_t n_v4 = count_family(flows, count, AF_INET);
+    int r = 0;
 
-    if (!count)
-        return 0;
-    if (count <= FILTERS_MAX)
-        r = forget_by_filter(sock, flows, count, reterr);
+    if (n_v4)
+        r = n_v4 <= FILTERS_MAX ? forget_by_filter(sock, flows, count, reterr) : -EINVAL;
     if (r == -EINVAL)
-        r = forget_by_dump(sock, flows, count, reterr);
+        r = forget_by_dump(sock, AF_INET, flows, count, reterr);
+    if (r == 0 && count_family(flows, count, AF_INET6))
+        r = forget_by_dump(sock, AF_INET6, flows, count, reterr);
     /* That is what the kernel says to a subsystem it does not have. */
     return r == -EINVAL || r == -EOPNOTSUPP ? 0 : r;
 }
