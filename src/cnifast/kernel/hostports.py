@@ -212,9 +212,13 @@ def _prepare(nft: NftSocket, family: int, scope: str) -> bool:
 
 
 def _take(entries: Any, count: int) -> list[MappedPort]:
-    """Return the Python form of an array, and release it."""
+    """Return the Python form of an array, and release it.
+
+    A dump that was interrupted by a change may have reported an element twice.
+    """
     try:
-        return [_mapped(entry) for entry in entries[0:count]] if count else []
+        found = {bytes(ffi.buffer(entries + i)): entries[i] for i in range(count)}
+        return [_mapped(entry) for entry in found.values()]
     finally:
         lib.cnif_free(entries)
 

@@ -43,12 +43,10 @@ def setup(session: Session, conf: PortmapConf, pods: Sequence[str], link: str) -
         OSError: the kernel or a program refused.
     """
     req = session.req
+    session.on_error(lambda: teardown(req, conf, conf.ports, pods))
     with HostFilter(req) as nft:
         if conf.chosen == IPTABLES:
-            session.step(
-                lambda: _add_by_iptables(req, nft, conf, pods),
-                lambda: iptables_ports.delete(nft, req.name, req.container_id),
-            )
+            _add_by_iptables(req, nft, conf, pods)
         else:
             _add_conditions(nft, conf, pods)
             _add(session, nft, conf, pods, link)
@@ -82,7 +80,6 @@ def _add(
     """Have the ports lead to pods by nftables; attachments that are gone give theirs up."""
     owner = _owner(session.req)
     ports = _described(conf, conf.ports, pods, link)
-    session.on_error(lambda: hostports.delete(nft, ports, owner))
     for _ in range(_EVICTIONS_MAX):
         try:
             hostports.add(nft, ports, owner)
