@@ -149,7 +149,9 @@ class _State:
             nft, family = self._nft, self._family
             return [base for base in bases if not foreign.iptables_jumps(nft, family, base, chain)]
         if "legacy" in self._kind:
-            jumps = iptables.find_legacy(self._nft.netns, chain)[1]
+            families, jumps = iptables.find_legacy(self._nft.netns, chain)
+            if self._family not in families:
+                return list(bases)
             if len([jump for jump in jumps if jump.family == self._family]) == len(bases):
                 return []
         return [base for base in bases if not self._accepts(["-C", base, *rule, "-j", chain])]
