@@ -11,8 +11,9 @@
 #include <string.h>
 #include <sys/socket.h>
 
-#define WORD          4  /* bytes of a register; a part of a concatenation takes whole ones */
-#define RECORD_PREFIX 18 /* "131070/31/32/128 " with its NUL */
+#define WORD          4 /* bytes of a register; a part of a concatenation takes whole ones */
+#define PORTS_MAX     999999
+#define RECORD_PREFIX 18 /* "999999/31/32/128 " with its NUL */
 
 #define PORTS "hostports"
 #define IPS   "hostips"
@@ -181,22 +182,47 @@ void cnif_hostport_record_put(const struct cnif_hostport_record *record,
                    record->prefixes[0], record->prefixes[1], record->owner);
 }
 
+/* The number at *at, of digits alone, and the character behind it; false if they are not there. */
+static bool read_number(const char **at, unsigned max, char behind_it, unsigned *ret)
+{
+    const char *digit = *at;
+    unsigned number = 0;
+
+    for (; *digit >= '0' && *digit <= '9'; digit++) {
+        number = number * 10 + (unsigned)(*digit - '0');
+        if (number > max)
+            return false;
+    }
+    if (digit == *at || *digit != behind_it)
+        return false;
+    *at = digit + 1;
+    *ret = number;
+    return true;
+}
+
 bool cnif_hostport_record_parse(const char *comment, struct cnif_hostport_record *record)
 {
+    const char *at = comment;
     unsigned n_ports;
+    unsigned bit = 0;
     unsigned v4;
     unsigned v6;
-    int end = 0;
-    int bit;
+    bool none;
 
-    if (sscanf(comment, "%6u/%2d/%3u/%3u %n", &n_ports, &bit, &v4, &v6, &end) != 4 || !end ||
-        bit > 31 || v4 > 32 || v6 > 128)
+    if (!read_number(&at, PORTS_MAX, '/', &n_ports))
+        return false;
+    none = strncmp(at, "-1/", 3) == 0;
+    if (none)
+        at += 3;
+    else if (!read_number(&at, 31, '/', &bit))
+        return false;
+    if (!read_number(&at, 32, '/', &v4) || !read_number(&at, 128, ' ', &v6))
         return false;
     record->n_ports = n_ports;
-    record->bit = bit;
+    record->bit = none ? -1 : (int)bit;
     record->prefixes[0] = (uint8_t)v4;
     record->prefixes[1] = (uint8_t)v6;
-    record->owner = comment + end;
+    record->owner = at;
     return true;
 }
 
