@@ -616,5 +616,114 @@ int cnif_shaping_add(struct cnif_nlsock *sock, const struct cnif_shaping *shapin
 /* -ENOENT unless all is as cnif_shaping_add makes it; the ifb device's alias and MAC may differ. */
 int cnif_shaping_check(struct cnif_nlsock *sock, const struct cnif_shaping *shaping,
                        struct cnif_err *reterr);
+/* ---- nft: ports of the host that lead to containers ---- */
+
+/* A port of the host, and the container's port it leads to. */
+struct cnif_hostport {
+    uint8_t protocol; /* IPPROTO_TCP, IPPROTO_UDP, IPPROTO_SCTP */
+    uint16_t host_port;
+    uint16_t container_port;
+    struct cnif_ip host_ip; /* all zeros: any of its family; family 0: any of both */
+};
+
+#define CNIF_HOSTPORT_SCOPE_MAX 32
+
+/* The ports of one attachment. */
+struct cnif_hostports {
+    const struct cnif_hostport *ports; /* no two alike */
+    size_t n_ports;
+    struct cnif_ip pods[2]; /* where they lead by IPv4 and by IPv6; family 0: nowhere */
+    /*
+     * What conditions of each family, if any, are called: a word of letters and
+     * digits.  "": there are none.
+     */
+    const char *scopes[2];
+    const char *link; /* the host's end, by which the attachment is seen to live; "": none */
+    int mark_bit;     /* of packets that are to be masqueraded; -1: none are */
+    bool masq_all;    /* not only what comes from the pod's subnet or from 127.0.0.1 */
+};
+
+/* What is there: a port, where it leads, and whose it is. */
+struct cnif_hostport_entry {
+    struct cnif_hostport port; /* protocol 0: an attachment as such, with its link */
+    struct cnif_ip pod;
+    char owner[CNIF_OWNER_MAX];
+    char link[CNIF_IFNAME_MAX];
+};
+
+/*
+ * Have the ports lead to the pods: all of them, or none.  What the owner had before
+ * is replaced.  -EADDRINUSE: one is somebody else's, *ret_rival, whose attachment
+ * has that link ("": unknown).
+ */
+int cnif_hostport_add(struct cnif_nlsock *sock, const struct cnif_hostports *want,
+                      const struct cnif_owner *owner, struct cnif_hostport_entry *ret_rival,
+                      struct cnif_err *reterr);
+/*
+ * Undo cnif_hostport_add.  With the ports and scopes that were added it takes a look and a
+ * batch; what is not known (NULL, or other ports) is found by the owner.  Nothing
+ * there is success.  *ret_removed is what there was, to be released with cnif_free.
+ */
+int cnif_hostport_delete(struct cnif_nlsock *sock, const struct cnif_hostports *had,
+                         const struct cnif_owner *owner, struct cnif_hostport_entry **ret_removed,
+                         size_t *ret_count, struct cnif_err *reterr);
+/* -ENOENT unless all is as cnif_hostport_add leaves it. */
+int cnif_hostport_check(struct cnif_nlsock *sock, const struct cnif_hostports *want,
+                        const struct cnif_owner *owner, struct cnif_err *reterr);
+/* All ports and attachments; the array is the caller's, to be released with cnif_free. */
+int cnif_hostport_list(struct cnif_nlsock *sock, struct cnif_hostport_entry **ret_entries,
+                       size_t *ret_count, struct cnif_err *reterr);
+/*
+ * Make what rules for conditions go into.  *ret_ready: there are such for this
+ * scope of the family already, which is to say the chain local4-SCOPE or local6-SCOPE.
+ */
+int cnif_hostport_prepare(struct cnif_nlsock *sock, uint8_t family, const char *scope,
+                          bool *ret_ready, struct cnif_err *reterr);
+
+/* ---- nft: connection tracking ---- */
+
+/* Which tracked connections: to a port and, if given, an address; led to an address and port. */
+struct cnif_flow {
+    uint8_t protocol;   /* IPPROTO_* */
+    uint8_t family;     /* AF_* */
+    uint16_t port;      /* that was asked for */
+    struct cnif_ip to;  /* that was asked for; family 0: any */
+    struct cnif_ip led; /* that answers; family 0: any */
+    uint16_t led_port;  /* 0: any */
+};
+
+/*
+ * Forget connections, so that their next packets are looked at afresh.  A kernel that cannot
+ * be told of them is none that could be asked to: success.
+ */
+int cnif_flow_forget(struct cnif_nlsock *sock, const struct cnif_flow *flows, size_t count,
+                     struct cnif_err *reterr);
+
+/* ---- nft: what other implementations leave of host ports ---- */
+
+/* Chains of iptables-nft, and the comment of rules in tables ip and ip6 cni_hostport. */
+struct cnif_foreign_ports {
+    const char *iptables_chain;
+    const char *comment;
+};
+
+/* What there is of them, as bits CNIF_FOREIGN_*: MASQ for rules of cni_hostport. */
+int cnif_foreign_ports_find(struct cnif_nlsock *sock, const struct cnif_foreign_ports *foreign,
+                            unsigned *ret_found, struct cnif_err *reterr);
+/* Remove them; costs one round trip where there are none. */
+int cnif_foreign_ports_delete(struct cnif_nlsock *sock, const struct cnif_foreign_ports *foreign,
+                              struct cnif_err *reterr);
+/* Remove the chains that rules lead to whose comments begin with `prefix` and none of `keep`. */
+int cnif_iptables_ports_gc(struct cnif_nlsock *sock, const char *prefix, const char *const *keep,
+                           size_t n_keep, struct cnif_err *reterr);
+/* How many rules of a chain of the nat table of iptables-nft jump to another. */
+int cnif_iptables_jumps(struct cnif_nlsock *sock, uint8_t family, const char *from, const char *to,
+                        unsigned *ret_count, struct cnif_err *reterr);
+
+/* ---- rtnl: where packets go ---- */
+
+/* The index of the link that packets to an address leave by. */
+int cnif_route_find(struct cnif_nlsock *sock, const struct cnif_ip *to, int32_t *ret_oif,
+                    struct cnif_err *reterr);
 
 #endif

@@ -126,10 +126,21 @@ int cnif_nlmsg_failed(const struct cnif_nlbuf *buf, unsigned index, const char *
     return cnif_err_set(reterr, code, "%s %s: %s", buf->steps[index], object, text);
 }
 
+/* Have the socket take requests of that size. */
+static bool make_room(int fd, size_t used)
+{
+    int size = (int)used;
+
+    /* The kernel doubles what it is given. */
+    return used < INT32_MAX / 2 &&
+           setsockopt(fd, SOL_SOCKET, SO_SNDBUFFORCE, &size, sizeof(size)) == 0;
+}
+
 int cnif_nlsock_send(struct cnif_nlsock *sock, struct cnif_nlbuf *buf, const char *object,
                      struct cnif_err *reterr)
 {
     struct sockaddr_nl kernel = {.nl_family = AF_NETLINK};
+    bool enlarged = false;
     uint8_t *at = buf->data;
     unsigned index;
     int code;
@@ -148,8 +159,11 @@ int cnif_nlsock_send(struct cnif_nlsock *sock, struct cnif_nlbuf *buf, const cha
     }
     while (sendto(sock->fd, buf->data, buf->used, 0, (struct sockaddr *)&kernel, sizeof(kernel)) <
            0) {
-        if (errno != EINTR)
-            return cnif_err_errno(reterr, errno, "send netlink request for %s", object);
+        code = errno;
+        if (code == EMSGSIZE && !enlarged && make_room(sock->fd, buf->used))
+            enlarged = true;
+        else if (code != EINTR)
+            return cnif_err_errno(reterr, code, "send netlink request for %s", object);
     }
     sock->seq += buf->count;
     return 0;

@@ -41,6 +41,15 @@ void cnif_nft_expr_meta(struct cnif_nlbuf *buf, uint32_t key, uint32_t dreg)
     expr_close(buf, expr);
 }
 
+void cnif_nft_expr_meta_set(struct cnif_nlbuf *buf, uint32_t key, uint32_t sreg)
+{
+    struct expr expr = expr_open(buf, "meta");
+
+    cnif_nlattr_put_be32(buf, NFTA_META_KEY, key);
+    cnif_nlattr_put_be32(buf, NFTA_META_SREG, sreg);
+    expr_close(buf, expr);
+}
+
 void cnif_nft_expr_payload(struct cnif_nlbuf *buf, uint32_t base, uint32_t offset, uint32_t size,
                            uint32_t dreg)
 {
@@ -53,17 +62,24 @@ void cnif_nft_expr_payload(struct cnif_nlbuf *buf, uint32_t base, uint32_t offse
     expr_close(buf, expr);
 }
 
-void cnif_nft_expr_mask(struct cnif_nlbuf *buf, const void *mask, uint32_t size, uint32_t reg)
+void cnif_nft_expr_bits(struct cnif_nlbuf *buf, const void *mask, const void *bits, uint32_t size,
+                        uint32_t reg)
 {
-    static const uint8_t zero[16];
     struct expr expr = expr_open(buf, "bitwise");
 
     cnif_nlattr_put_be32(buf, NFTA_BITWISE_SREG, reg);
     cnif_nlattr_put_be32(buf, NFTA_BITWISE_DREG, reg);
     cnif_nlattr_put_be32(buf, NFTA_BITWISE_LEN, size);
     put_value(buf, NFTA_BITWISE_MASK, mask, size);
-    put_value(buf, NFTA_BITWISE_XOR, zero, size);
+    put_value(buf, NFTA_BITWISE_XOR, bits, size);
     expr_close(buf, expr);
+}
+
+void cnif_nft_expr_mask(struct cnif_nlbuf *buf, const void *mask, uint32_t size, uint32_t reg)
+{
+    static const uint8_t zero[16];
+
+    cnif_nft_expr_bits(buf, mask, zero, size, reg);
 }
 
 void cnif_nft_expr_cmp(struct cnif_nlbuf *buf, uint32_t op, const void *value, size_t size,
@@ -86,14 +102,29 @@ void cnif_nft_expr_lookup(struct cnif_nlbuf *buf, const char *set, uint32_t sreg
     expr_close(buf, expr);
 }
 
-void cnif_nft_expr_vmap(struct cnif_nlbuf *buf, const char *map, uint32_t sreg)
+void cnif_nft_expr_map(struct cnif_nlbuf *buf, const char *map, uint32_t sreg, uint32_t dreg)
 {
     struct expr expr = expr_open(buf, "lookup");
 
     cnif_nlattr_put_str(buf, NFTA_LOOKUP_SET, map);
     cnif_nlattr_put_be32(buf, NFTA_LOOKUP_SREG, sreg);
-    cnif_nlattr_put_be32(buf, NFTA_LOOKUP_DREG, NFT_REG_VERDICT);
+    cnif_nlattr_put_be32(buf, NFTA_LOOKUP_DREG, dreg);
     expr_close(buf, expr);
+}
+
+void cnif_nft_expr_fib_daddr_type(struct cnif_nlbuf *buf, uint32_t dreg)
+{
+    struct expr expr = expr_open(buf, "fib");
+
+    cnif_nlattr_put_be32(buf, NFTA_FIB_DREG, dreg);
+    cnif_nlattr_put_be32(buf, NFTA_FIB_RESULT, NFT_FIB_RESULT_ADDRTYPE);
+    cnif_nlattr_put_be32(buf, NFTA_FIB_FLAGS, NFTA_FIB_F_DADDR);
+    expr_close(buf, expr);
+}
+
+void cnif_nft_expr_counter(struct cnif_nlbuf *buf)
+{
+    expr_close(buf, expr_open(buf, "counter"));
 }
 
 void cnif_nft_put_verdict(struct cnif_nlbuf *buf, uint16_t type, int32_t code, const char *chain)
@@ -120,4 +151,16 @@ void cnif_nft_expr_verdict(struct cnif_nlbuf *buf, int32_t code, const char *cha
 void cnif_nft_expr_masq(struct cnif_nlbuf *buf)
 {
     expr_close(buf, expr_open(buf, "masq"));
+}
+
+void cnif_nft_expr_dnat(struct cnif_nlbuf *buf, uint32_t family, uint32_t address_reg,
+                        uint32_t port_reg)
+{
+    struct expr expr = expr_open(buf, "nat");
+
+    cnif_nlattr_put_be32(buf, NFTA_NAT_TYPE, NFT_NAT_DNAT);
+    cnif_nlattr_put_be32(buf, NFTA_NAT_FAMILY, family);
+    cnif_nlattr_put_be32(buf, NFTA_NAT_REG_ADDR_MIN, address_reg);
+    cnif_nlattr_put_be32(buf, NFTA_NAT_REG_PROTO_MIN, port_reg);
+    expr_close(buf, expr);
 }

@@ -12,19 +12,26 @@
 /* Room for one request: names and a key. */
 #define REQUEST_MAX ((size_t)1024)
 
-/* With looks, message 0 asks for the generation, and each look for its set and its element. */
+/*
+ * Message 0 asks for the generation.  With looks the others ask for sets and
+ * elements: asked[i] is the look that message i is about, and whether for its element.
+ */
 struct probe {
     uint32_t genid;
     uint64_t found;
-    struct cnif_nft_look *looks; /* may be NULL */
+    struct {
+        struct cnif_nft_look *look;
+        bool element;
+    } asked[2 * CNIF_NFT_LOOK_MAX + 1];
 };
 
-static int keep_comment(const struct cnif_nft_seen_element *element, void *arg)
+static int keep_element(const struct cnif_nft_seen_element *element, void *arg)
 {
     struct cnif_nft_look *look = arg;
 
     look->found = true;
     memcpy(look->comment, element->comment, sizeof(look->comment));
+    memcpy(look->data, element->data, sizeof(look->data));
     return 0;
 }
 
@@ -37,10 +44,11 @@ static int probe_reply(const struct nlmsghdr *nlh, unsigned index, void *arg)
         return 0;
     }
     probe->found |= UINT64_C(1) << index;
-    if (probe->looks && index % 2 == 1)
-        probe->looks[index / 2].set_found = true;
-    else if (probe->looks)
-        return cnif_nft_element_parse(nlh, keep_comment, &probe->looks[index / 2 - 1]);
+    if (index >= sizeof(probe->asked) / sizeof(probe->asked[0]) || !probe->asked[index].look)
+        return 0;
+    if (probe->asked[index].element)
+        return cnif_nft_element_parse(nlh, keep_element, probe->asked[index].look);
+    probe->asked[index].look->set_found = true;
     return 0;
 }
 
@@ -70,12 +78,18 @@ int cnif_nft_probe(struct cnif_nlsock *sock, struct cnif_nlbuf *buf, const char 
     return 0;
 }
 
-int cnif_nft_look(struct cnif_nlsock *sock, const struct cnif_nft_table *table,
-                  struct cnif_nft_look *looks, size_t count, const char *object,
-                  uint32_t *ret_genid, struct cnif_err *reterr)
+/* A set that several looks in a row are about is asked for once. */
+static bool same_set(const struct cnif_nft_look *looks, size_t i)
+{
+    return i > 0 && strcmp(looks[i].set, looks[i - 1].set) == 0;
+}
+
+static int look_at_some(struct cnif_nlsock *sock, const struct cnif_nft_table *table,
+                        struct cnif_nft_look *looks, size_t count, const char *object,
+                        uint32_t *ret_genid, struct cnif_err *reterr)
 {
     _Alignas(8) uint8_t data[REQUEST_MAX * CNIF_NFT_LOOK_MAX];
-    struct probe probe = {.looks = looks};
+    struct probe probe = {0};
     struct cnif_nlbuf buf;
     size_t i;
     int r;
@@ -85,13 +99,46 @@ int cnif_nft_look(struct cnif_nlsock *sock, const struct cnif_nft_table *table,
     for (i = 0; i < count; i++) {
         looks[i].set_found = false;
         looks[i].found = false;
-        cnif_nft_set_get(&buf, table, looks[i].set);
+        if (!same_set(looks, i)) {
+            probe.asked[buf.count].look = &looks[i];
+            cnif_nft_set_get(&buf, table, looks[i].set);
+        }
+        probe.asked[buf.count].look = &looks[i];
+        probe.asked[buf.count].element = true;
         cnif_nft_element_get(&buf, table, looks[i].set, looks[i].key, looks[i].key_size);
     }
     r = run_probe(sock, &buf, object, &probe, reterr);
     if (r < 0)
         return r;
+    for (i = 0; i < count; i++) {
+        if (same_set(looks, i))
+            looks[i].set_found = looks[i - 1].set_found;
+    }
     *ret_genid = probe.genid;
+    return 0;
+}
+
+int cnif_nft_look(struct cnif_nlsock *sock, const struct cnif_nft_table *table,
+                  struct cnif_nft_look *looks, size_t count, const char *object,
+                  uint32_t *ret_genid, struct cnif_err *reterr)
+{
+    uint32_t first = 0;
+    size_t done;
+
+    for (done = 0; done < count; done += CNIF_NFT_LOOK_MAX) {
+        size_t left = count - done;
+        uint32_t genid;
+        int r = look_at_some(sock, table, looks + done,
+                             left < CNIF_NFT_LOOK_MAX ? left : CNIF_NFT_LOOK_MAX, object, &genid,
+                             reterr);
+
+        if (r < 0)
+            return r;
+        if (done && genid != first)
+            return -ERESTART;
+        first = genid;
+    }
+    *ret_genid = first;
     return 0;
 }
 
@@ -167,4 +214,24 @@ int cnif_nft_each_rule(struct cnif_nlsock *sock, const struct cnif_nft_table *ta
     cnif_nlbuf_init(&buf, data, sizeof(data));
     cnif_nft_rule_dump(&buf, table, chain);
     return run_dump(sock, &buf, chain, &each, reterr);
+}
+
+static int count_rule(const struct cnif_nft_seen_rule *rule, void *arg)
+{
+    unsigned *count = arg;
+
+    (void)rule;
+    (*count)++;
+    return 0;
+}
+
+int cnif_nft_count_rules(struct cnif_nlsock *sock, const struct cnif_nft_table *table,
+                         const char *chain, unsigned *ret_count, struct cnif_err *reterr)
+{
+    unsigned count = 0;
+    int r = cnif_nft_each_rule(sock, table, chain, count_rule, &count, reterr);
+
+    if (r == 0)
+        *ret_count = count;
+    return r;
 }

@@ -8,7 +8,7 @@
 #include "netlink/nlsock.h"
 #include "nft/object.h"
 
-/* How many elements one look (and one batch) deals with. */
+/* How many elements one round trip deals with. */
 #define CNIF_NFT_LOOK_MAX 8
 
 #define CNIF_NFT_NAME_MAX 256
@@ -21,11 +21,13 @@ struct cnif_nft_look {
     bool set_found;
     bool found;
     char comment[CNIF_NFT_COMMENT_MAX]; /* of the element, if found */
+    uint8_t data[CNIF_NFT_DATA_MAX];    /* what a map has for the key */
 };
 
 /*
- * Fill in what is there for up to CNIF_NFT_LOOK_MAX elements.  A missing table, set or
- * element is an answer, not an error.
+ * Fill in what is there.  A missing table, set or element is an answer, not an
+ * error.  -ERESTART: there are more than CNIF_NFT_LOOK_MAX elements, and something
+ * changed between two round trips.
  */
 int cnif_nft_look(struct cnif_nlsock *sock, const struct cnif_nft_table *table,
                   struct cnif_nft_look *looks, size_t count, const char *object,
@@ -57,5 +59,9 @@ typedef int (*cnif_nft_rule_seen)(const struct cnif_nft_seen_rule *rule, void *a
 int cnif_nft_each_rule(struct cnif_nlsock *sock, const struct cnif_nft_table *table,
                        const char *chain, cnif_nft_rule_seen seen, void *arg,
                        struct cnif_err *reterr);
+
+/* How many rules a chain has; none if there is no such chain. */
+int cnif_nft_count_rules(struct cnif_nlsock *sock, const struct cnif_nft_table *table,
+                         const char *chain, unsigned *ret_count, struct cnif_err *reterr);
 
 #endif

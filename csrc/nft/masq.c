@@ -3,7 +3,7 @@
 
 #include "base/cleanup.h"
 #include "base/err.h"
-#include "nft/batch.h"
+#include "nft/change.h"
 
 #include <arpa/inet.h>
 #include <errno.h>
@@ -50,11 +50,16 @@ static void append(struct work *work, const struct cnif_ip *ip, const char *set)
 }
 
 /* Write the batch of an addition; the generation matters only where something is replaced. */
-static void write_add(struct cnif_nlbuf *buf, const struct work *work, uint32_t genid)
+static int write_add(struct cnif_nlbuf *buf, uint32_t genid, void *arg)
 {
+    const struct work *work = arg;
     bool replaces = false;
     size_t i;
 
+    for (i = 0; i < work->count; i++) {
+        if (!work->looks[i].set_found)
+            return -ENOENT;
+    }
     for (i = 0; i < work->count; i++)
         replaces |= work->looks[i].found && strcmp(work->looks[i].comment, work->owner) != 0;
     cnif_nft_batch_begin(buf, replaces ? genid : 0);
@@ -69,10 +74,12 @@ static void write_add(struct cnif_nlbuf *buf, const struct work *work, uint32_t 
             cnif_nft_element_delete(buf, &cnif_masq_table, look->set, look->key, look->key_size);
         cnif_nft_element_add(buf, &cnif_masq_table, look->set, &element);
     }
+    return replaces ? CNIF_NFT_TIED : CNIF_NFT_LOOSE;
 }
 
-static void write_delete(struct cnif_nlbuf *buf, const struct work *work, uint32_t genid)
+static int write_delete(struct cnif_nlbuf *buf, uint32_t genid, void *arg)
 {
+    const struct work *work = arg;
     size_t i;
 
     cnif_nft_batch_begin(buf, genid);
@@ -82,48 +89,20 @@ static void write_delete(struct cnif_nlbuf *buf, const struct work *work, uint32
         if (look->found && strcmp(look->comment, work->owner) == 0)
             cnif_nft_element_delete(buf, &cnif_masq_table, look->set, look->key, look->key_size);
     }
+    return CNIF_NFT_TIED;
 }
 
-static bool lacks_set(const struct work *work)
-{
-    size_t i;
-
-    for (i = 0; i < work->count; i++) {
-        if (!work->looks[i].set_found)
-            return true;
-    }
-    return false;
-}
-
-typedef void (*write_batch)(struct cnif_nlbuf *buf, const struct work *work, uint32_t genid);
-
-/* Look, then change, until nobody comes in between; -ENOENT if a set is missing. */
-static int look_and_change(struct cnif_nlsock *sock, struct work *work, bool needs_sets,
-                           write_batch write, struct cnif_err *reterr)
+static int change(struct cnif_nlsock *sock, struct work *work, cnif_nft_write write,
+                  struct cnif_err *reterr)
 {
     _Alignas(8) uint8_t data[1024 * (2 * CNIF_NFT_LOOK_MAX + 1)];
+    struct cnif_nft_change wanted = {
+        &cnif_masq_table, work->looks, work->count, "masquerade", work->object,
+    };
     struct cnif_nlbuf buf;
-    unsigned attempt;
 
     cnif_nlbuf_init(&buf, data, sizeof(data));
-    for (attempt = 0; attempt < CNIF_NFT_ATTEMPTS; attempt++) {
-        uint32_t genid;
-        int r = cnif_nft_look(sock, &cnif_masq_table, work->looks, work->count, work->object,
-                              &genid, reterr);
-
-        if (r < 0)
-            return r;
-        if (needs_sets && lacks_set(work))
-            return -ENOENT;
-        cnif_nlbuf_reset(&buf);
-        write(&buf, work, genid);
-        if (buf.count == 1)
-            return 0;
-        r = cnif_nft_batch_commit(sock, &buf, work->object, reterr);
-        if (r != -ERESTART && r != -EEXIST && r != -ENOENT)
-            return r;
-    }
-    return cnif_err_set(reterr, EAGAIN, "masquerade %s: the ruleset keeps changing", work->object);
+    return cnif_nft_change(sock, &wanted, &buf, write, work, reterr);
 }
 
 static int ensure_subnets(struct cnif_nlsock *sock, const struct cnif_subnet *subnets, size_t count,
@@ -152,12 +131,12 @@ static int add_some(struct cnif_nlsock *sock, const struct cnif_ip *ips, size_t 
             return r;
         append(&work, &ips[i], subnets[i].set);
     }
-    r = look_and_change(sock, &work, true, write_add, reterr);
+    r = change(sock, &work, write_add, reterr);
     /* Once is enough, unless somebody removes the rules in between. */
     for (attempt = 0; attempt < 3 && r == -ENOENT; attempt++) {
         r = ensure_subnets(sock, subnets, count, reterr);
         if (r == 0)
-            r = look_and_change(sock, &work, true, write_add, reterr);
+            r = change(sock, &work, write_add, reterr);
     }
     if (r == -ENOENT)
         return cnif_err_errno(reterr, ENOENT, "masquerade %s: add nftables set", work.object);
@@ -184,7 +163,7 @@ int cnif_masq_add(struct cnif_nlsock *sock, const struct cnif_ip *ips, size_t co
 /* Deletes as many elements at a time as a batch takes. */
 static int flush(struct cnif_nlsock *sock, struct work *work, struct cnif_err *reterr)
 {
-    int r = work->count ? look_and_change(sock, work, false, write_delete, reterr) : 0;
+    int r = work->count ? change(sock, work, write_delete, reterr) : 0;
 
     work->count = 0;
     return r;

@@ -12,9 +12,10 @@
 
 /* User data is a row of (type, length, value), libnftnl's; the comment has the same type
  * everywhere. */
-#define UDATA_COMMENT       0
-#define UDATA_SET_BYTEORDER 0
-#define BYTEORDER_HOST      1
+#define UDATA_COMMENT            0
+#define UDATA_SET_BYTEORDER      0
+#define UDATA_SET_DATA_BYTEORDER 1
+#define BYTEORDER_HOST           1
 
 static void put_comment(struct cnif_nlbuf *buf, uint16_t type, const char *comment)
 {
@@ -94,15 +95,21 @@ void cnif_nft_set_add(struct cnif_nlbuf *buf, const struct cnif_nft_table *table
     if (set->verdicts) {
         cnif_nlattr_put_be32(buf, NFTA_SET_FLAGS, NFT_SET_MAP);
         cnif_nlattr_put_be32(buf, NFTA_SET_DATA_TYPE, NFT_DATA_VERDICT);
+    } else if (set->data_type) {
+        cnif_nlattr_put_be32(buf, NFTA_SET_FLAGS, NFT_SET_MAP);
+        cnif_nlattr_put_be32(buf, NFTA_SET_DATA_TYPE, set->data_type);
+        cnif_nlattr_put_be32(buf, NFTA_SET_DATA_LEN, set->data_size);
     }
     cnif_nlattr_put_be32(buf, NFTA_SET_ID, buf->count);
     if (set->host_order) {
         struct {
             uint8_t type, size;
             uint32_t value;
-        } __attribute__((packed)) order = {UDATA_SET_BYTEORDER, 4, BYTEORDER_HOST};
+        } __attribute__((packed)) order[] = {{UDATA_SET_BYTEORDER, 4, BYTEORDER_HOST},
+                                             {UDATA_SET_DATA_BYTEORDER, 4, BYTEORDER_HOST}};
 
-        cnif_nlattr_put(buf, NFTA_SET_USERDATA, &order, sizeof(order));
+        cnif_nlattr_put(buf, NFTA_SET_USERDATA, order,
+                        set->data_type ? sizeof(order) : sizeof(order[0]));
     }
     cnif_nlmsg_end(buf);
 }
@@ -127,27 +134,50 @@ void cnif_nft_set_dump(struct cnif_nlbuf *buf, const struct cnif_nft_table *tabl
     set_request(buf, NFT_MSG_GETSET, NLM_F_DUMP, table, NULL, "list nftables sets");
 }
 
-static void element_request(struct cnif_nlbuf *buf, uint16_t type, uint16_t flags,
-                            const struct cnif_nft_table *table, const char *set,
-                            const struct cnif_nft_element *element, const char *step)
+/* Begin a message about elements; where the list of them is closed again. */
+static size_t elements_begin(struct cnif_nlbuf *buf, uint16_t type, uint16_t flags,
+                             const struct cnif_nft_table *table, const char *set, const char *step)
 {
-    size_t list;
-    size_t item;
-    size_t key;
-
     cnif_nft_begin(buf, type, flags, table->family, step);
     cnif_nlattr_put_str(buf, NFTA_SET_ELEM_LIST_TABLE, table->name);
     cnif_nlattr_put_str(buf, NFTA_SET_ELEM_LIST_SET, set);
-    list = cnif_nlattr_nest(buf, NFTA_SET_ELEM_LIST_ELEMENTS);
-    item = cnif_nlattr_nest(buf, NFTA_LIST_ELEM);
-    key = cnif_nlattr_nest(buf, NFTA_SET_ELEM_KEY);
-    cnif_nlattr_put(buf, NFTA_DATA_VALUE, element->key, element->key_size);
-    cnif_nlattr_nest_end(buf, key);
+    return cnif_nlattr_nest(buf, NFTA_SET_ELEM_LIST_ELEMENTS);
+}
+
+size_t cnif_nft_elements_begin(struct cnif_nlbuf *buf, enum cnif_nft_verb verb,
+                               const struct cnif_nft_table *table, const char *set)
+{
+    uint16_t flags = NLM_F_CREATE | (verb == CNIF_NFT_CREATE ? NLM_F_EXCL : 0);
+
+    if (verb == CNIF_NFT_DELETE)
+        return elements_begin(buf, NFT_MSG_DELSETELEM, 0, table, set, "delete nftables element");
+    return elements_begin(buf, NFT_MSG_NEWSETELEM, flags, table, set, "add nftables element");
+}
+
+static void put_value(struct cnif_nlbuf *buf, uint16_t type, const void *value, size_t size)
+{
+    size_t nest = cnif_nlattr_nest(buf, type);
+
+    cnif_nlattr_put(buf, NFTA_DATA_VALUE, value, size);
+    cnif_nlattr_nest_end(buf, nest);
+}
+
+void cnif_nft_elements_put(struct cnif_nlbuf *buf, const struct cnif_nft_element *element)
+{
+    size_t item = cnif_nlattr_nest(buf, NFTA_LIST_ELEM);
+
+    put_value(buf, NFTA_SET_ELEM_KEY, element->key, element->key_size);
     if (element->jump)
         cnif_nft_put_verdict(buf, NFTA_SET_ELEM_DATA, NFT_JUMP, element->jump);
+    if (element->data)
+        put_value(buf, NFTA_SET_ELEM_DATA, element->data, element->data_size);
     if (element->comment)
         put_comment(buf, NFTA_SET_ELEM_USERDATA, element->comment);
     cnif_nlattr_nest_end(buf, item);
+}
+
+void cnif_nft_elements_end(struct cnif_nlbuf *buf, size_t list)
+{
     cnif_nlattr_nest_end(buf, list);
     cnif_nlmsg_end(buf);
 }
@@ -155,24 +185,31 @@ static void element_request(struct cnif_nlbuf *buf, uint16_t type, uint16_t flag
 void cnif_nft_element_add(struct cnif_nlbuf *buf, const struct cnif_nft_table *table,
                           const char *set, const struct cnif_nft_element *element)
 {
-    element_request(buf, NFT_MSG_NEWSETELEM, NLM_F_CREATE | NLM_F_EXCL, table, set, element,
-                    "add nftables element");
+    size_t list = cnif_nft_elements_begin(buf, CNIF_NFT_CREATE, table, set);
+
+    cnif_nft_elements_put(buf, element);
+    cnif_nft_elements_end(buf, list);
 }
 
 void cnif_nft_element_delete(struct cnif_nlbuf *buf, const struct cnif_nft_table *table,
                              const char *set, const void *key, size_t key_size)
 {
     struct cnif_nft_element element = {.key = key, .key_size = key_size};
+    size_t list = cnif_nft_elements_begin(buf, CNIF_NFT_DELETE, table, set);
 
-    element_request(buf, NFT_MSG_DELSETELEM, 0, table, set, &element, "delete nftables element");
+    cnif_nft_elements_put(buf, &element);
+    cnif_nft_elements_end(buf, list);
 }
 
 void cnif_nft_element_get(struct cnif_nlbuf *buf, const struct cnif_nft_table *table,
                           const char *set, const void *key, size_t key_size)
 {
     struct cnif_nft_element element = {.key = key, .key_size = key_size};
+    size_t list =
+        elements_begin(buf, NFT_MSG_GETSETELEM, 0, table, set, "look up nftables element");
 
-    element_request(buf, NFT_MSG_GETSETELEM, 0, table, set, &element, "look up nftables element");
+    cnif_nft_elements_put(buf, &element);
+    cnif_nft_elements_end(buf, list);
 }
 
 void cnif_nft_element_dump(struct cnif_nlbuf *buf, const struct cnif_nft_table *table,
@@ -197,6 +234,13 @@ size_t cnif_nft_rule_begin(struct cnif_nlbuf *buf, const struct cnif_nft_table *
 {
     rule_request(buf, NFT_MSG_NEWRULE, NLM_F_CREATE | NLM_F_APPEND, table, chain,
                  "add nftables rule");
+    return cnif_nlattr_nest(buf, NFTA_RULE_EXPRESSIONS);
+}
+
+size_t cnif_nft_rule_begin_first(struct cnif_nlbuf *buf, const struct cnif_nft_table *table,
+                                 const char *chain)
+{
+    rule_request(buf, NFT_MSG_NEWRULE, NLM_F_CREATE, table, chain, "add nftables rule");
     return cnif_nlattr_nest(buf, NFTA_RULE_EXPRESSIONS);
 }
 

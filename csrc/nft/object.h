@@ -15,9 +15,13 @@
 #define CNIF_NFT_TYPE_IPADDR       7U
 #define CNIF_NFT_TYPE_IP6ADDR      8U
 #define CNIF_NFT_TYPE_ETHERADDR    9U
+#define CNIF_NFT_TYPE_PROTO        12U
+#define CNIF_NFT_TYPE_PORT         13U
 #define CNIF_NFT_TYPE_IFNAME       41U
-#define CNIF_NFT_TYPE_CONCAT(a, b) ((a) << 6 | (b))
+#define CNIF_NFT_TYPE_BITS         6
+#define CNIF_NFT_TYPE_CONCAT(a, b) ((a) << CNIF_NFT_TYPE_BITS | (b))
 #define CNIF_NFT_KEY_MAX           64
+#define CNIF_NFT_DATA_MAX          64
 #define CNIF_NFT_COMMENT_MAX       254 /* with its NUL */
 
 struct nlmsghdr;
@@ -38,14 +42,18 @@ struct cnif_nft_set {
     const char *name;
     uint32_t key_type;
     uint32_t key_size;
-    bool verdicts;   /* a verdict map instead of a set */
+    bool verdicts;      /* a verdict map instead of a set */
+    uint32_t data_type; /* a map to values of this type instead of a set; 0: none */
+    uint32_t data_size;
     bool host_order; /* `nft` prints a key of this type only if told that it is in host order */
 };
 
 struct cnif_nft_element {
     const void *key;
     size_t key_size;
-    const char *jump;    /* in a verdict map: the chain to jump to */
+    const char *jump; /* in a verdict map: the chain to jump to */
+    const void *data; /* in a map of values: the value */
+    size_t data_size;
     const char *comment; /* may be NULL */
 };
 
@@ -72,14 +80,32 @@ void cnif_nft_element_add(struct cnif_nlbuf *buf, const struct cnif_nft_table *t
                           const char *set, const struct cnif_nft_element *element);
 void cnif_nft_element_delete(struct cnif_nlbuf *buf, const struct cnif_nft_table *table,
                              const char *set, const void *key, size_t key_size);
+/* What is done with elements, in the words of `nft`. */
+enum cnif_nft_verb {
+    CNIF_NFT_CREATE, /* fails with EEXIST if a key is taken */
+    CNIF_NFT_ADD,    /* leaves what is there */
+    CNIF_NFT_DELETE,
+};
+
+/*
+ * Many elements of one set in one message, put between begin and end; together no
+ * more than CNIF_NFT_ELEMENTS_MAX bytes.
+ */
+#define CNIF_NFT_ELEMENTS_MAX ((size_t)48 * 1024)
+size_t cnif_nft_elements_begin(struct cnif_nlbuf *buf, enum cnif_nft_verb verb,
+                               const struct cnif_nft_table *table, const char *set);
+void cnif_nft_elements_put(struct cnif_nlbuf *buf, const struct cnif_nft_element *element);
+void cnif_nft_elements_end(struct cnif_nlbuf *buf, size_t list);
 void cnif_nft_element_get(struct cnif_nlbuf *buf, const struct cnif_nft_table *table,
                           const char *set, const void *key, size_t key_size);
 void cnif_nft_element_dump(struct cnif_nlbuf *buf, const struct cnif_nft_table *table,
                            const char *set);
 
-/* Append a rule: expressions (nft/expr.h) go between begin and end. */
+/* Append a rule, or put it first: expressions (nft/expr.h) go between begin and end. */
 size_t cnif_nft_rule_begin(struct cnif_nlbuf *buf, const struct cnif_nft_table *table,
                            const char *chain);
+size_t cnif_nft_rule_begin_first(struct cnif_nlbuf *buf, const struct cnif_nft_table *table,
+                                 const char *chain);
 void cnif_nft_rule_end(struct cnif_nlbuf *buf, size_t rule, const char *comment);
 /* Delete the rule `handle`; 0: all rules of the chain. */
 void cnif_nft_rule_delete(struct cnif_nlbuf *buf, const struct cnif_nft_table *table,
@@ -98,6 +124,7 @@ struct cnif_nft_seen_element {
     uint8_t key[CNIF_NFT_KEY_MAX];
     size_t key_size;
     char comment[CNIF_NFT_COMMENT_MAX];
+    uint8_t data[CNIF_NFT_DATA_MAX];
 };
 
 /* Called for each element of an answer; a negative errno ends the walk. */

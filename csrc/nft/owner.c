@@ -12,7 +12,7 @@ _Static_assert(FIELD_MAX + 1 + IFNAME_MAX + 1 + FIELD_MAX + 1 <= CNIF_OWNER_MAX,
 _Static_assert(FIELD_MAX < CNIF_OWNER_NAME_MAX, "a name fits");
 
 /* FNV-1a */
-static uint64_t hash(const char *text)
+uint64_t cnif_owner_hash(const char *text)
 {
     uint64_t h = UINT64_C(0xcbf29ce484222325);
 
@@ -50,7 +50,7 @@ static void shorten(const char *text, size_t limit, bool (*fits)(char), char mar
         size = limit - HASH_MAX;
     for (i = 0; i < size; i++)
         to[i] = fits(text[i]) ? text[i] : '_';
-    (void)snprintf(to + size, HASH_MAX + 1, "%c%016" PRIx64, mark, hash(text));
+    (void)snprintf(to + size, HASH_MAX + 1, "%c%016" PRIx64, mark, cnif_owner_hash(text));
 }
 
 void cnif_owner_name(const char *network, char name[CNIF_OWNER_NAME_MAX])

@@ -17,4 +17,7 @@
 #define CNIF_OWNER_NAME_MAX 104
 void cnif_owner_name(const char *network, char name[CNIF_OWNER_NAME_MAX]);
 
+/* A number that stands for an owner's text. */
+uint64_t cnif_owner_hash(const char *text);
+
 #endif

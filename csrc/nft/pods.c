@@ -1,5 +1,6 @@
 #include "nft/pods.h"
 
+#include "base/grow.h"
 #include "nft/subnet.h"
 
 #include <errno.h>
@@ -54,15 +55,8 @@ static int keep_entry(const struct cnif_nft_seen_element *element, void *arg)
 
     if (list->owner && strcmp(list->owner, element->comment) != 0)
         return 0;
-    if (list->count == list->room) {
-        size_t room = list->room ? list->room * 2 : 16;
-        struct cnif_masq_entry *more = realloc(list->entries, room * sizeof(*more));
-
-        if (!more)
-            return -ENOMEM;
-        list->entries = more;
-        list->room = room;
-    }
+    if (cnif_grow(&list->entries, &list->room, list->count, sizeof(*list->entries)) < 0)
+        return -ENOMEM;
     entry = &list->entries[list->count++];
     memset(entry, 0, sizeof(*entry));
     entry->ip.family = list->family;

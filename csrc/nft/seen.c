@@ -68,10 +68,14 @@ static bool read_element(const struct nlattr *item, struct cnif_nft_seen_element
 {
     const struct nlattr *attrs[NFTA_SET_ELEM_MAX + 1];
     const struct nlattr *key[NFTA_DATA_MAX + 1];
+    const struct nlattr *data[NFTA_DATA_MAX + 1];
 
     cnif_nlattr_parse_nested(item, attrs, NFTA_SET_ELEM_MAX);
     cnif_nlattr_parse_nested(attrs[NFTA_SET_ELEM_KEY], key, NFTA_DATA_MAX);
+    cnif_nlattr_parse_nested(attrs[NFTA_SET_ELEM_DATA], data, NFTA_DATA_MAX);
     memset(element->key, 0, sizeof(element->key));
+    memset(element->data, 0, sizeof(element->data));
+    (void)cnif_nlattr_copy(data[NFTA_DATA_VALUE], element->data, sizeof(element->data));
     element->key_size = cnif_nlattr_copy(key[NFTA_DATA_VALUE], element->key, sizeof(element->key));
     read_comment(attrs[NFTA_SET_ELEM_USERDATA], element->comment, sizeof(element->comment));
     return element->key_size > 0;

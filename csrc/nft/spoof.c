@@ -20,6 +20,7 @@
 #include "nft/owner.h"
 
 #include "base/err.h"
+#include "base/grow.h"
 #include "nft/batch.h"
 #include "nft/expr.h"
 
@@ -261,15 +262,6 @@ int cnif_spoof_delete(struct cnif_nlsock *sock, const char *port, const struct c
     return change(sock, &work, reterr);
 }
 
-static int count_rule(const struct cnif_nft_seen_rule *rule, void *arg)
-{
-    unsigned *count = arg;
-
-    (void)rule;
-    (*count)++;
-    return 0;
-}
-
 int cnif_spoof_check(struct cnif_nlsock *sock, const char *port, const uint8_t mac[6],
                      const struct cnif_owner *owner, struct cnif_err *reterr)
 {
@@ -283,7 +275,7 @@ int cnif_spoof_check(struct cnif_nlsock *sock, const char *port, const uint8_t m
     if (r == -ERESTART)
         r = 0;
     if (r == 0)
-        r = cnif_nft_each_rule(sock, &table, PREROUTING, count_rule, &rules, reterr);
+        r = cnif_nft_count_rules(sock, &table, PREROUTING, &rules, reterr);
     if (r < 0)
         return r;
     if (!work.looks[0].found || !work.looks[work.now].found ||
@@ -305,15 +297,8 @@ static int keep_entry(const struct cnif_nft_seen_element *element, void *arg)
     struct list *list = arg;
     struct cnif_spoof_entry *entry;
 
-    if (list->count == list->room) {
-        size_t room = list->room ? list->room * 2 : 16;
-        struct cnif_spoof_entry *more = realloc(list->entries, room * sizeof(*more));
-
-        if (!more)
-            return -ENOMEM;
-        list->entries = more;
-        list->room = room;
-    }
+    if (cnif_grow(&list->entries, &list->room, list->count, sizeof(*list->entries)) < 0)
+        return -ENOMEM;
     entry = &list->entries[list->count];
     memset(entry, 0, sizeof(*entry));
     if (!read_mac(element->comment, entry->mac))

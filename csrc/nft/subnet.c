@@ -16,36 +16,9 @@
 
 const struct cnif_nft_table cnif_masq_table = {NFPROTO_INET, "cnifast"};
 
-/* Where things are in the header of a protocol, and what they are called. */
-struct cnif_subnet_family {
-    uint8_t family;
-    uint8_t proto;
-    char digit;
-    uint32_t key_type;
-    uint32_t size;
-    uint32_t saddr;
-    uint32_t daddr;
-};
-
-static const struct cnif_subnet_family families[] = {
-    {AF_INET, NFPROTO_IPV4, '4', CNIF_NFT_TYPE_IPADDR, 4, 12, 16},
-    {AF_INET6, NFPROTO_IPV6, '6', CNIF_NFT_TYPE_IP6ADDR, 16, 8, 24},
-};
-
-static const struct cnif_subnet_family *find_family(uint8_t family)
-{
-    size_t i;
-
-    for (i = 0; i < sizeof(families) / sizeof(families[0]); i++) {
-        if (families[i].family == family)
-            return &families[i];
-    }
-    return NULL;
-}
-
 size_t cnif_subnet_key_size(uint8_t family)
 {
-    const struct cnif_subnet_family *found = find_family(family);
+    const struct cnif_nft_family *found = cnif_nft_family_find(family);
 
     return found ? found->size : 0;
 }
@@ -94,7 +67,7 @@ int cnif_subnet_of_set(const char *set, const char *prefix)
 int cnif_subnet_init(struct cnif_subnet *subnet, const char *network, const struct cnif_ip *ip,
                      struct cnif_err *reterr)
 {
-    const struct cnif_subnet_family *family = find_family(ip->family);
+    const struct cnif_nft_family *family = cnif_nft_family_find(ip->family);
     char prefix[CNIF_OWNER_NAME_MAX + 8];
     uint32_t i;
 
@@ -105,12 +78,10 @@ int cnif_subnet_init(struct cnif_subnet *subnet, const char *network, const stru
     memset(subnet, 0, sizeof(*subnet));
     subnet->family = family;
     subnet->host = ip->prefix == family->size * 8;
-    for (i = 0; !subnet->host && i < family->size; i++) {
-        unsigned bits = ip->prefix > 8 * i ? ip->prefix - 8 * i : 0;
-
-        subnet->mask[i] = (uint8_t)(bits >= 8 ? 0xffU : 0xff00U >> bits);
+    if (!subnet->host)
+        cnif_nft_family_mask(family, ip->prefix, subnet->mask);
+    for (i = 0; i < family->size; i++)
         subnet->base[i] = ip->bytes[i] & subnet->mask[i];
-    }
     write_text(subnet, ip->prefix);
     cnif_subnet_prefix(network, prefix, sizeof(prefix));
     (void)snprintf(subnet->map, sizeof(subnet->map), "subnets%c-%u", family->digit, ip->prefix);
@@ -120,17 +91,16 @@ int cnif_subnet_init(struct cnif_subnet *subnet, const char *network, const stru
 }
 
 /* "ip saddr", "ip6 daddr" */
-static void match_address(struct cnif_nlbuf *buf, const struct cnif_subnet_family *family,
+static void match_address(struct cnif_nlbuf *buf, const struct cnif_nft_family *family,
                           uint32_t offset)
 {
-    cnif_nft_expr_meta(buf, NFT_META_NFPROTO, NFT_REG_1);
-    cnif_nft_expr_cmp(buf, NFT_CMP_EQ, &family->proto, sizeof(family->proto), NFT_REG_1);
+    cnif_nft_expr_family(buf, family);
     cnif_nft_expr_payload(buf, NFT_PAYLOAD_NETWORK_HEADER, offset, family->size, NFT_REG_1);
 }
 
 /* "ip daddr BASE/PREFIX return" */
 static void add_return_rule(struct cnif_nlbuf *buf, const char *chain,
-                            const struct cnif_subnet_family *family, const uint8_t *base,
+                            const struct cnif_nft_family *family, const uint8_t *base,
                             const uint8_t *mask)
 {
     size_t rule = cnif_nft_rule_begin(buf, &cnif_masq_table, chain);
@@ -152,8 +122,8 @@ static void add_base(struct cnif_nlbuf *buf)
 
     cnif_nft_table_add(buf, &cnif_masq_table);
     cnif_nft_chain_add(buf, &cnif_masq_table, POSTROUTING, &hook);
-    add_return_rule(buf, POSTROUTING, &families[0], multicast4, mask4);
-    add_return_rule(buf, POSTROUTING, &families[1], multicast6, multicast6);
+    add_return_rule(buf, POSTROUTING, &cnif_nft_families[0], multicast4, mask4);
+    add_return_rule(buf, POSTROUTING, &cnif_nft_families[1], multicast6, multicast6);
 }
 
 /* "ip saddr & MASK vmap @subnets4-16" */
@@ -163,7 +133,7 @@ static void add_dispatch_rule(struct cnif_nlbuf *buf, const struct cnif_subnet *
 
     match_address(buf, subnet->family, subnet->family->saddr);
     cnif_nft_expr_mask(buf, subnet->mask, subnet->family->size, NFT_REG_1);
-    cnif_nft_expr_vmap(buf, subnet->map, NFT_REG_1);
+    cnif_nft_expr_map(buf, subnet->map, NFT_REG_1, NFT_REG_VERDICT);
     cnif_nft_rule_end(buf, rule, NULL);
 }
 
@@ -257,24 +227,15 @@ int cnif_subnet_ensure(struct cnif_nlsock *sock, const struct cnif_subnet *subne
                         subnet->set);
 }
 
-static int count_rule(const struct cnif_nft_seen_rule *rule, void *arg)
-{
-    unsigned *count = arg;
-
-    (void)rule;
-    (*count)++;
-    return 0;
-}
-
 int cnif_subnet_check(struct cnif_nlsock *sock, const struct cnif_subnet *subnet,
                       struct cnif_err *reterr)
 {
     unsigned base = 0;
     unsigned chain = 0;
-    int r = cnif_nft_each_rule(sock, &cnif_masq_table, POSTROUTING, count_rule, &base, reterr);
+    int r = cnif_nft_count_rules(sock, &cnif_masq_table, POSTROUTING, &base, reterr);
 
     if (r == 0)
-        r = cnif_nft_each_rule(sock, &cnif_masq_table, subnet->chain, count_rule, &chain, reterr);
+        r = cnif_nft_count_rules(sock, &cnif_masq_table, subnet->chain, &chain, reterr);
     if (r < 0)
         return r;
     if (base < 3 || chain < (subnet->host ? 1U : 2U))

@@ -30,6 +30,7 @@
 #ifndef CNIF_NFT_SUBNET_H
 #define CNIF_NFT_SUBNET_H
 
+#include "nft/family.h"
 #include "nft/look.h"
 #include "nft/owner.h"
 
@@ -40,7 +41,7 @@ extern const struct cnif_nft_table cnif_masq_table;
 
 /* What the objects of a subnet are called, and what their rules compare. */
 struct cnif_subnet {
-    const struct cnif_subnet_family *family;
+    const struct cnif_nft_family *family;
     uint8_t base[16];
     uint8_t mask[16]; /* zero for an address that is its own subnet */
     bool host;

@@ -4,6 +4,7 @@
 #include "netlink/nlsock.h"
 #include "rtnl/addr.h"
 
+#include <arpa/inet.h>
 #include <linux/rtnetlink.h>
 #include <string.h>
 
@@ -131,4 +132,41 @@ int cnif_route_delete(struct cnif_nlsock *sock, const struct cnif_route *route,
     cnif_nlbuf_init(&buf, data, sizeof(data));
     put(&buf, RTM_DELROUTE, 0, &which, "delete route from");
     return cnif_nlsock_talk(sock, &buf, "routing table", NULL, NULL, NULL, reterr);
+}
+
+static int keep_oif(const struct nlmsghdr *nlh, unsigned index, void *arg)
+{
+    const struct nlattr *attrs[RTA_OIF + 1];
+    int32_t *oif = arg;
+
+    (void)index;
+    if (nlh->nlmsg_type == RTM_NEWROUTE) {
+        cnif_nlattr_parse(nlh, sizeof(struct rtmsg), attrs, RTA_OIF);
+        *oif = (int32_t)cnif_nlattr_u32(attrs[RTA_OIF], 0);
+    }
+    return 0;
+}
+
+int cnif_route_find(struct cnif_nlsock *sock, const struct cnif_ip *to, int32_t *ret_oif,
+                    struct cnif_err *reterr)
+{
+    uint8_t data[128] __attribute__((aligned(4)));
+    char text[INET6_ADDRSTRLEN] = "?";
+    struct cnif_nlbuf buf;
+    struct rtmsg *rtm;
+    int32_t oif = 0;
+    int r;
+
+    (void)inet_ntop(to->family, to->bytes, text, sizeof(text));
+    cnif_nlbuf_init(&buf, data, sizeof(data));
+    rtm = cnif_nlmsg_begin(&buf, RTM_GETROUTE, 0, sizeof(*rtm), "find route to");
+    rtm->rtm_family = to->family;
+    rtm->rtm_dst_len = (uint8_t)(cnif_ip_size(to->family) * 8);
+    cnif_nlattr_put(&buf, RTA_DST, to->bytes, cnif_ip_size(to->family));
+    cnif_nlmsg_end(&buf);
+    r = cnif_nlsock_talk(sock, &buf, text, keep_oif, &oif, NULL, reterr);
+    if (r < 0)
+        return r;
+    *ret_oif = oif;
+    return 0;
 }

@@ -29,6 +29,16 @@ GOOD: dict[str, dict[str, Any]] = {
     "static": {"ipam": STATIC},
     "flannel": {},
     "bandwidth": {"prevResult": BEHIND},
+    "portmap": {
+        "prevResult": {
+            "cniVersion": "1.0.0",
+            "interfaces": [{"name": "eth0", "sandbox": "/run/netns/pod1"}],
+            "ips": [{"address": "10.1.0.5/24", "interface": 0}],
+        },
+        "runtimeConfig": {
+            "portMappings": [{"hostPort": 8080, "containerPort": 80, "protocol": "tcp"}]
+        },
+    },
 }
 
 INTERNAL = 999

@@ -48,10 +48,21 @@ _MACVLAN = {
     "linkInContainer": _BOOL,
     "bcqueuelen": {**_INT, "negative": -1, "33-bits": 2**32},
 }
+_PORTMAP = {
+    "backend": _TEXT,
+    "snat": _BOOL,
+    "masqAll": _BOOL,
+    "markMasqBit": _INT,
+    "externalSetMarkChain": _TEXT,
+    "conditionsV4": _LIST,
+    "conditionsV6": {**_LIST, "of-numbers": [1]},
+    "runtimeConfig": _OBJECT,
+}
+_MAPPING = {"hostPort": _INT, "containerPort": _INT, "protocol": _TEXT, "hostIP": _TEXT}
 # In 1.1.1 these are unknown keys, to all plugins.
 _NEWER = (
     *("ipMasqBackend", "vlanTrunk", "disableContainerInterface", "portIsolation"),
-    *("preserveDefaultVlan", "bcqueuelen", "linkInContainer"),
+    *("preserveDefaultVlan", "bcqueuelen", "linkInContainer", "backend", "masqAll"),
 )
 
 
@@ -146,6 +157,20 @@ _HOST_LOCAL = [
     ),
 ]
 
+_MAPPINGS = [
+    *(
+        _inside(
+            "portmap",
+            f"runtimeConfig.portMappings[0].{key}={kind}",
+            {"runtimeConfig": {"portMappings": [{key: value}]}},
+        )
+        for key, kinds in _MAPPING.items()
+        for kind, value in kinds.items()
+    ),
+    _inside("portmap", "runtimeConfig.portMappings", {"runtimeConfig": {"portMappings": {}}}),
+    _inside("portmap", "runtimeConfig.portMappings[0]", {"runtimeConfig": {"portMappings": [8]}}),
+]
+
 _ADDRESSES = {"text": "10.4.0.5/24", "object": {}, "array-of-text": ["10.4.0.5/24"]}
 _STATIC = [
     *(
@@ -196,13 +221,15 @@ _BEFORE = [
         ("prevResult",) if isinstance(value, dict) else ("cannot unmarshal", "prevResult"),
         command=command,
     )
-    for plugin, command in (("loopback", "ADD"), ("static", "CHECK"))
+    for plugin, command in (("loopback", "ADD"), ("static", "CHECK"), ("portmap", "ADD"))
     for kind, value in _PREVIOUS.items()
 ]
 
 TABLE = [
     *(case for key, kinds in _BRIDGE.items() for case in _wrong("bridge", key, kinds)),
     *(case for key, kinds in _MACVLAN.items() for case in _wrong("macvlan", key, kinds)),
+    *(case for key, kinds in _PORTMAP.items() for case in _wrong("portmap", key, kinds)),
+    *_MAPPINGS,
     *_SHARED,
     *_NESTED,
     *_HOST_LOCAL,

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from bad_input.bad import INTERNAL, STATIC, SUBNET, V4, WAITS, Bad
+from bad_input.bad import INTERNAL, STATIC, SUBNET, V4, WAITS, Bad, without
 
 _PARTLY = "hostile input is refused, which the reference accepts in part"
 _SINCE = "came after 1.1.1"
@@ -319,6 +319,139 @@ _GC = [
     )
 ]
 
+
+def _portmap(name: str, words: str, differs: str = "", **conf: Any) -> Bad:
+    """Build a case about an option of the portmap plugin."""
+    return Bad(f"portmap-{name}", "portmap", conf, (words,), differs=differs)
+
+
+def _mapping(name: str, words: str, differs: str = "", **changes: Any) -> Bad:
+    """Build a case about one port mapping."""
+    mapping = {"hostPort": 8080, "containerPort": 80, "protocol": "tcp", **changes}
+    return _portmap(f"mapping-{name}", words, differs, runtimeConfig={"portMappings": [mapping]})
+
+
+_TWICE = [
+    {"hostPort": 8080, "containerPort": port, "protocol": "tcp", "hostIP": host_ip}
+    for port, host_ip in ((80, ""), (81, "0.0.0.0"))  # noqa: S104 - not bound to
+]
+_PORTMAP = [
+    *(
+        _mapping(f"{key}-{port}", f"invalid {key} {port} ", **{key: port})
+        for key in ("hostPort", "containerPort")
+        for port in (0, -1, 65536, 2**31, 2**32 + 80, -(2**63))
+    ),
+    *(
+        _mapping(f"protocol-{name}", "unknown protocol", protocol=text)
+        for name, text in {
+            "empty": "",
+            "icmp": "icmp",
+            "number": "6",
+            "two": "tcp,udp",
+            "blank": "tcp ",
+            "option": "tcp -j ACCEPT",
+            "newline": "tcp\nCOMMIT",
+        }.items()
+        if name != "number"
+    ),
+    _mapping(
+        "protocol-number", "unknown protocol", "iptables knows it by its number", protocol="6"
+    ),
+    *(
+        _mapping(f"host-ip-{name}", "invalid hostIP", _PARTLY, hostIP=text)
+        for name, text in {
+            "name": "localhost",
+            "prefix": "192.0.2.1/24",
+            "zone": "fe80::1%eth0",
+            "port": "192.0.2.1:80",
+            "blank": " ",
+        }.items()
+    ),
+    _portmap(
+        "mapped-twice",
+        "is mapped to both 80 and 81",
+        "the first one counts",
+        runtimeConfig={"portMappings": _TWICE},
+    ),
+    _portmap(
+        "mapped-twice-alike",
+        "is mapped to both 80 and 81",
+        "the first one counts",
+        runtimeConfig={"portMappings": [{**mapping, "hostIP": ""} for mapping in _TWICE]},
+    ),
+    *(
+        _portmap(f"mark-{bit}", f"markMasqBit {bit} must be between 0 and 31", markMasqBit=bit)
+        for bit in (-1, 32, 2**40)
+    ),
+    _portmap(
+        "mark-and-chain",
+        "externalSetMarkChain and markMasqBit",
+        markMasqBit=5,
+        externalSetMarkChain="KUBE-MARK-MASQ",
+    ),
+    *(
+        _portmap(f"chain-{name}", "is no name of a chain", externalSetMarkChain=text)
+        for name, text in {
+            "empty": "",
+            "long": "K" * 29,
+            "blank": "A B",
+            "option": "-j",
+            "newline": "A\n-F",
+        }.items()
+    ),
+    *(
+        _portmap(f"backend-{name}", "unrecognized backend", _SINCE, backend=text)
+        for name, text in {"empty": "", "case": "NFTables", "other": "ipvs", "path": "../x"}.items()
+    ),
+    _portmap(
+        "iptables-with-nftables-conditions",
+        "iptables backend was requested but configuration contains nftables-specific options "
+        "[conditionsV4]",
+        backend="iptables",
+        conditionsV4=["ip", "saddr", "192.0.2.1"],
+    ),
+    _portmap(
+        "nftables-with-iptables-options",
+        "nftables backend was requested but configuration contains iptables-specific options "
+        "[externalSetMarkChain conditionsV6]",
+        backend="nftables",
+        conditionsV6=["!", "-s", "fd00::1"],
+        externalSetMarkChain="KUBE-MARK-MASQ",
+    ),
+    _portmap(
+        "both-kinds-of-conditions",
+        "iptables backend is needed but configuration contains nftables-specific options",
+        _SINCE,
+        conditionsV4=["-s", "192.0.2.1"],
+        conditionsV6=["ip6", "saddr", "fd00::1"],
+    ),
+    *(
+        _portmap(f"conditions-{name}", "conditionsV4: ", conditionsV4=words)
+        for name, words in {
+            "newline": ["ip", "saddr", "192.0.2.1\nflush ruleset"],
+            "semicolon": ["ip", "saddr", "192.0.2.1;", "flush", "ruleset"],
+            "comment": ["ip", "saddr", "192.0.2.1", "#"],
+            "nul": ["ip\0"],
+            "iptables-newline": ["-s", "192.0.2.1\nCOMMIT"],
+        }.items()
+    ),
+    _portmap("no-previous-result", "must be called as chained plugin", prevResult=without),
+    Bad(
+        "portmap-check-no-previous-result",
+        "portmap",
+        {"prevResult": without},
+        ("required prevResult missing",),
+        command="CHECK",
+    ),
+    Bad(
+        "portmap-check-nothing-there",
+        "portmap",
+        {},
+        ("pod1 eth0 net has no host ports",),
+        command="CHECK",
+    ),
+]
+
 TABLE = [
     *_BRIDGE,
     *_MACVLAN,
@@ -329,4 +462,5 @@ TABLE = [
     *_STATIC,
     *_BEFORE,
     *_GC,
+    *_PORTMAP,
 ]

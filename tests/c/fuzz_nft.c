@@ -7,10 +7,14 @@
 #include "netlink/nlparse.h"
 #include "netns/xtables.h"
 #include "nft/batch.h"
+#include "nft/conntrack.h"
 #include "nft/expr.h"
+#include "nft/hostport.h"
 #include "nft/object.h"
 
 #include <linux/netfilter.h>
+#include <linux/netfilter/nfnetlink.h>
+#include <linux/netfilter/nfnetlink_conntrack.h>
 #include <linux/netfilter_ipv4/ip_tables.h>
 #include <linux/netfilter_ipv6/ip6_tables.h>
 #include <stdlib.h>
@@ -27,11 +31,32 @@ static void require(bool condition)
         abort();
 }
 
+/* What a map of host ports makes of any element, and of any comment. */
+static void read_hostport(const struct cnif_nft_seen_element *element)
+{
+    static const char *const sets[] = {"hostports4", "hostips4-x", "hostports6", "hostips6"};
+    struct cnif_hostport_entry entry;
+    struct cnif_hostport_record record;
+    size_t i;
+
+    for (i = 0; i < sizeof(sets) / sizeof(sets[0]); i++) {
+        require(cnif_hostport_parse(sets[i], element->key, element->data, &entry));
+        require(entry.pod.family == (i < 2 ? AF_INET : AF_INET6));
+    }
+    if (cnif_hostport_record_parse(element->comment, &record)) {
+        require(record.bit >= -1 && record.bit < 32 && record.prefixes[0] <= 32 &&
+                record.prefixes[1] <= 128);
+        require(record.owner > element->comment &&
+                record.owner <= element->comment + strlen(element->comment));
+    }
+}
+
 static int element_seen(const struct cnif_nft_seen_element *element, void *arg)
 {
     (void)arg;
     require(element->key_size > 0 && element->key_size <= sizeof(element->key));
     require(memchr(element->comment, '\0', sizeof(element->comment)) != NULL);
+    read_hostport(element);
     return 0;
 }
 
@@ -43,10 +68,13 @@ static void read_datagram(const void *bytes, size_t size)
     for (nlh = cnif_nlmsg_first(bytes, size); nlh;
          nlh = cnif_nlmsg_next(nlh, (const uint8_t *)bytes + size)) {
         struct cnif_nft_seen_rule rule;
+        struct cnif_ct_entry flow;
         char name[32];
         uint32_t key_size;
 
         (void)cnif_nft_gen_parse(nlh);
+        if (cnif_ct_parse(nlh, &flow))
+            require(flow.orig.src.family == AF_INET || flow.orig.src.family == AF_INET6);
         (void)cnif_nft_element_parse(nlh, element_seen, NULL);
         if (cnif_nft_set_parse(nlh, name, sizeof(name), &key_size))
             require(memchr(name, '\0', sizeof(name)) != NULL);
@@ -57,10 +85,40 @@ static void read_datagram(const void *bytes, size_t size)
     }
 }
 
-/* What a kernel might answer: an element, a set, a rule. */
+/* One direction of a connection. */
+static void write_tuple(struct cnif_nlbuf *buf, uint16_t type)
+{
+    size_t tuple = cnif_nlattr_nest(buf, type);
+    size_t nest = cnif_nlattr_nest(buf, CTA_TUPLE_IP);
+
+    cnif_nlattr_put_u32(buf, CTA_IP_V4_SRC, 1);
+    cnif_nlattr_put_u32(buf, CTA_IP_V4_DST, 2);
+    cnif_nlattr_nest_end(buf, nest);
+    nest = cnif_nlattr_nest(buf, CTA_TUPLE_PROTO);
+    cnif_nlattr_put_u8(buf, CTA_PROTO_NUM, 17);
+    cnif_nlattr_put_u16(buf, CTA_PROTO_DST_PORT, 53);
+    cnif_nlattr_nest_end(buf, nest);
+    cnif_nlattr_nest_end(buf, tuple);
+}
+
+static void write_flow(struct cnif_nlbuf *buf)
+{
+    (void)cnif_nlmsg_begin(buf, NFNL_SUBSYS_CTNETLINK << 8 | IPCTNL_MSG_CT_NEW, 0,
+                           sizeof(struct nfgenmsg), "connection");
+    write_tuple(buf, CTA_TUPLE_ORIG);
+    write_tuple(buf, CTA_TUPLE_REPLY);
+    cnif_nlattr_put_u32(buf, CTA_ID, 1);
+    cnif_nlmsg_end(buf);
+}
+
+/* What a kernel might answer: an element, a set, a rule, a connection. */
 static size_t write_answers(uint8_t *bytes, size_t room)
 {
-    struct cnif_nft_element element = {.key = "abcd", .key_size = 4, .comment = "c1 eth0 net"};
+    struct cnif_nft_element element = {.key = "abcd",
+                                       .key_size = 4,
+                                       .data = "10.1.0.5",
+                                       .data_size = 8,
+                                       .comment = "1/13/16/64 c1 eth0 net"};
     struct cnif_nft_set set = {.name = "pods-net-10.1.0.0-16", .key_type = 7, .key_size = 4};
     struct cnif_nlbuf buf;
     size_t rule;
@@ -73,6 +131,7 @@ static size_t write_answers(uint8_t *bytes, size_t room)
     cnif_nft_expr_verdict(&buf, NFT_JUMP, "CNI-0123456789");
     cnif_nft_rule_end(&buf, rule, "a comment");
     cnif_nft_rule_delete(&buf, &table, "chain", 1);
+    write_flow(&buf);
     return buf.used;
 }
 

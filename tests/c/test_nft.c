@@ -3,7 +3,7 @@
  * is made of answers, good and bad.
  */
 #include "check.h"
-#include "fake_kernel.h"
+#include "fake_nft.h"
 #include "golden.h"
 #include "nft/batch.h"
 #include "nft/look.h"
@@ -18,79 +18,9 @@
 #include <string.h>
 #include <sys/socket.h>
 
-#define GENID 77
-
 static const struct cnif_owner owner = {"c1", "eth0", "net"};
 static const struct cnif_ip ipv4 = {AF_INET, 16, {10, 1, 0, 5}};
 static const struct cnif_ip ipv6 = {AF_INET6, 64, {0xfd, 0, 0, 1, [15] = 5}};
-
-/* Queue the generation as the answer to request `seq`. */
-static void answer_generation(struct fake_kernel *fake, uint32_t seq)
-{
-    uint8_t data[64] __attribute__((aligned(8)));
-    struct cnif_nlbuf buf;
-
-    cnif_nlbuf_init(&buf, data, sizeof(data));
-    cnif_nft_begin(&buf, NFT_MSG_NEWGEN, 0, 0, "generation");
-    cnif_nlattr_put_be32(&buf, NFTA_GEN_ID, GENID);
-    cnif_nlmsg_end(&buf);
-    fake_kernel_answer(fake, &buf, seq);
-}
-
-/* Queue a set as the answer to request `seq`. */
-static void answer_set(struct fake_kernel *fake, uint32_t seq, const char *name, uint32_t key_size)
-{
-    uint8_t data[512] __attribute__((aligned(8)));
-    struct cnif_nft_table table = {NFPROTO_INET, "cnifast"};
-    struct cnif_nft_set set = {.name = name, .key_size = key_size};
-    struct cnif_nlbuf buf;
-
-    cnif_nlbuf_init(&buf, data, sizeof(data));
-    cnif_nft_set_add(&buf, &table, &set);
-    fake_kernel_answer(fake, &buf, seq);
-}
-
-/* Queue an element as the answer to request `seq`. */
-static void answer_element(struct fake_kernel *fake, uint32_t seq, const void *key, size_t key_size,
-                           const char *comment)
-{
-    uint8_t data[512] __attribute__((aligned(8)));
-    struct cnif_nft_table table = {NFPROTO_INET, "cnifast"};
-    struct cnif_nft_element element = {.key = key, .key_size = key_size, .comment = comment};
-    struct cnif_nlbuf buf;
-
-    cnif_nlbuf_init(&buf, data, sizeof(data));
-    cnif_nft_element_add(&buf, &table, "x", &element);
-    fake_kernel_answer(fake, &buf, seq);
-}
-
-/* Queue what stands for any object that is there. */
-static void answer_chain(struct fake_kernel *fake, uint32_t seq)
-{
-    uint8_t data[64] __attribute__((aligned(8)));
-    struct cnif_nlbuf buf;
-
-    cnif_nlbuf_init(&buf, data, sizeof(data));
-    cnif_nft_begin(&buf, NFT_MSG_NEWCHAIN, 0, NFPROTO_INET, "chain");
-    cnif_nlmsg_end(&buf);
-    fake_kernel_answer(fake, &buf, seq);
-}
-
-/* Queue "not there" as the answers to requests first..last. */
-static void answer_absent(struct fake_kernel *fake, uint32_t first, uint32_t last)
-{
-    for (; first <= last; first++)
-        fake_kernel_ack(fake, first, -ENOENT, NULL);
-}
-
-/* Whether the next request that was sent is what tests/golden/nft_NAME.hex says. */
-static bool sent(struct fake_kernel *fake, const char *name)
-{
-    char file[64];
-
-    (void)snprintf(file, sizeof(file), "../nft_%s", name);
-    return fake_kernel_request(fake) > 0 && golden_equal(file, fake->request, fake->size);
-}
 
 /* The first pod of a node: look, probe, make everything, look again, add. */
 static void test_first_masquerade(void)
@@ -98,21 +28,21 @@ static void test_first_masquerade(void)
     struct fake_kernel fake;
 
     fake_kernel_open(&fake);
-    answer_generation(&fake, 0);
-    answer_absent(&fake, 1, 2);
-    answer_generation(&fake, 3);
-    answer_absent(&fake, 4, 7);
+    fake_nft_generation(&fake, 0);
+    fake_nft_absent(&fake, 1, 2);
+    fake_nft_generation(&fake, 3);
+    fake_nft_absent(&fake, 4, 7);
     fake_kernel_ack(&fake, 19, 0, NULL);
-    answer_generation(&fake, 21);
-    answer_set(&fake, 22, "pods-net-10.1.0.0-16", 4);
-    answer_absent(&fake, 23, 23);
+    fake_nft_generation(&fake, 21);
+    fake_nft_set(&fake, 22, "pods-net-10.1.0.0-16", 4);
+    fake_nft_absent(&fake, 23, 23);
     fake_kernel_ack(&fake, 25, 0, NULL);
     CHECK(cnif_masq_add(&fake.sock, &ipv4, 1, &owner, NULL) == 0);
-    CHECK(sent(&fake, "masq_look"));
-    CHECK(sent(&fake, "masq_probe"));
-    CHECK(sent(&fake, "masq_make"));
+    CHECK(fake_nft_sent(&fake, "masq_look"));
+    CHECK(fake_nft_sent(&fake, "masq_probe"));
+    CHECK(fake_nft_sent(&fake, "masq_make"));
     CHECK(fake_kernel_request(&fake) > 0);
-    CHECK(sent(&fake, "masq_add"));
+    CHECK(fake_nft_sent(&fake, "masq_add"));
     CHECK(fake_kernel_request(&fake) == 0 && fake_kernel_left(&fake) == 0);
     fake_kernel_close(&fake);
 }
@@ -123,19 +53,19 @@ static void test_second_subnet(void)
     struct fake_kernel fake;
 
     fake_kernel_open(&fake);
-    answer_generation(&fake, 0);
-    answer_absent(&fake, 1, 2);
-    answer_generation(&fake, 3);
-    answer_chain(&fake, 4);
-    answer_absent(&fake, 5, 7);
+    fake_nft_generation(&fake, 0);
+    fake_nft_absent(&fake, 1, 2);
+    fake_nft_generation(&fake, 3);
+    fake_nft_chain(&fake, 4);
+    fake_nft_absent(&fake, 5, 7);
     fake_kernel_ack(&fake, 15, 0, NULL);
-    answer_generation(&fake, 17);
-    answer_set(&fake, 18, "pods-net-fd00.0.1..-64", 16);
-    answer_absent(&fake, 19, 19);
+    fake_nft_generation(&fake, 17);
+    fake_nft_set(&fake, 18, "pods-net-fd00.0.1..-64", 16);
+    fake_nft_absent(&fake, 19, 19);
     fake_kernel_ack(&fake, 21, 0, NULL);
     CHECK(cnif_masq_add(&fake.sock, &ipv6, 1, &owner, NULL) == 0);
     CHECK(fake_kernel_request(&fake) > 0 && fake_kernel_request(&fake) > 0);
-    CHECK(sent(&fake, "masq_make_ipv6"));
+    CHECK(fake_nft_sent(&fake, "masq_make_ipv6"));
     CHECK(fake_kernel_left(&fake) == 0);
     fake_kernel_close(&fake);
 }
@@ -146,13 +76,13 @@ static void test_take_over(void)
     struct fake_kernel fake;
 
     fake_kernel_open(&fake);
-    answer_generation(&fake, 0);
-    answer_set(&fake, 1, "pods-net-10.1.0.0-16", 4);
-    answer_element(&fake, 2, ipv4.bytes, 4, "c0 eth0 net");
+    fake_nft_generation(&fake, 0);
+    fake_nft_set(&fake, 1, "pods-net-10.1.0.0-16", 4);
+    fake_nft_element(&fake, 2, ipv4.bytes, 4, "c0 eth0 net");
     fake_kernel_ack(&fake, 5, 0, NULL);
     CHECK(cnif_masq_add(&fake.sock, &ipv4, 1, &owner, NULL) == 0);
     CHECK(fake_kernel_request(&fake) > 0);
-    CHECK(sent(&fake, "masq_take_over"));
+    CHECK(fake_nft_sent(&fake, "masq_take_over"));
     fake_kernel_close(&fake);
 }
 
@@ -162,17 +92,17 @@ static void test_delete_looks_again(void)
     struct fake_kernel fake;
 
     fake_kernel_open(&fake);
-    answer_generation(&fake, 0);
-    answer_set(&fake, 1, "pods-net-10.1.0.0-16", 4);
-    answer_element(&fake, 2, ipv4.bytes, 4, "c1 eth0 net");
+    fake_nft_generation(&fake, 0);
+    fake_nft_set(&fake, 1, "pods-net-10.1.0.0-16", 4);
+    fake_nft_element(&fake, 2, ipv4.bytes, 4, "c1 eth0 net");
     fake_kernel_ack(&fake, 3, -ERESTART, NULL);
-    answer_generation(&fake, 6);
-    answer_set(&fake, 7, "pods-net-10.1.0.0-16", 4);
-    answer_element(&fake, 8, ipv4.bytes, 4, "c1 eth0 net");
+    fake_nft_generation(&fake, 6);
+    fake_nft_set(&fake, 7, "pods-net-10.1.0.0-16", 4);
+    fake_nft_element(&fake, 8, ipv4.bytes, 4, "c1 eth0 net");
     fake_kernel_ack(&fake, 10, 0, NULL);
     CHECK(cnif_masq_delete(&fake.sock, &ipv4, 1, &owner, NULL) == 0);
     CHECK(fake_kernel_request(&fake) > 0);
-    CHECK(sent(&fake, "masq_delete"));
+    CHECK(fake_nft_sent(&fake, "masq_delete"));
     CHECK(fake_kernel_left(&fake) == 0);
     fake_kernel_close(&fake);
 }
@@ -187,9 +117,9 @@ static void test_delete_spares_others(void)
         struct fake_kernel fake;
 
         fake_kernel_open(&fake);
-        answer_generation(&fake, 0);
-        answer_set(&fake, 1, "pods-net-10.1.0.0-16", 4);
-        answer_element(&fake, 2, ipv4.bytes, 4, comments[i]);
+        fake_nft_generation(&fake, 0);
+        fake_nft_set(&fake, 1, "pods-net-10.1.0.0-16", 4);
+        fake_nft_element(&fake, 2, ipv4.bytes, 4, comments[i]);
         CHECK(cnif_masq_delete(&fake.sock, &ipv4, 1, &owner, NULL) == 0);
         CHECK(fake_kernel_request(&fake) > 0 && fake_kernel_request(&fake) == 0);
         fake_kernel_close(&fake);
@@ -204,17 +134,17 @@ static void test_list(void)
     size_t count = 0;
 
     fake_kernel_open(&fake);
-    answer_set(&fake, 0, "subnets4-16", 4);
-    answer_set(&fake, 0, "pods-net-10.1.0.0-16", 4);
-    answer_set(&fake, 0, "pods-net-x-10.1.0.0-16", 4);
+    fake_nft_set(&fake, 0, "subnets4-16", 4);
+    fake_nft_set(&fake, 0, "pods-net-10.1.0.0-16", 4);
+    fake_nft_set(&fake, 0, "pods-net-x-10.1.0.0-16", 4);
     fake_kernel_done(&fake, 0, 0, 0);
-    answer_element(&fake, 1, ipv4.bytes, 4, "c1 eth0 net");
+    fake_nft_element(&fake, 1, ipv4.bytes, 4, "c1 eth0 net");
     fake_kernel_done(&fake, 1, 0, NLM_F_DUMP_INTR);
-    answer_element(&fake, 2, ipv4.bytes, 4, "c1 eth0 net");
+    fake_nft_element(&fake, 2, ipv4.bytes, 4, "c1 eth0 net");
     fake_kernel_done(&fake, 2, 0, 0);
     CHECK(cnif_masq_list(&fake.sock, "net", &entries, &count, NULL) == 0);
-    CHECK(sent(&fake, "set_dump"));
-    CHECK(sent(&fake, "element_dump"));
+    CHECK(fake_nft_sent(&fake, "set_dump"));
+    CHECK(fake_nft_sent(&fake, "element_dump"));
     CHECK(count == 2); /* the dump was started over */
     CHECK(count && entries[1].ip.family == AF_INET && entries[1].ip.prefix == 16);
     CHECK(count && memcmp(entries[1].ip.bytes, ipv4.bytes, 16) == 0);
@@ -230,12 +160,12 @@ static void test_first_guard(void)
     struct fake_kernel fake;
 
     fake_kernel_open(&fake);
-    answer_generation(&fake, 0);
-    answer_absent(&fake, 1, 4);
+    fake_nft_generation(&fake, 0);
+    fake_nft_absent(&fake, 1, 4);
     fake_kernel_ack(&fake, 13, 0, NULL);
     CHECK(cnif_spoof_add(&fake.sock, "veth1", mac, &owner, NULL) == 0);
-    CHECK(sent(&fake, "spoof_look"));
-    CHECK(sent(&fake, "spoof_make"));
+    CHECK(fake_nft_sent(&fake, "spoof_look"));
+    CHECK(fake_nft_sent(&fake, "spoof_make"));
     CHECK(fake_kernel_left(&fake) == 0);
     fake_kernel_close(&fake);
 }
@@ -249,18 +179,18 @@ static void test_delete_guard(void)
 
     fake_kernel_open(&fake);
     for (seq = 0; seq < 8; seq += 3) {
-        answer_generation(&fake, seq);
-        answer_set(&fake, seq + 1, "guarded", 16);
-        answer_element(&fake, seq + 2, port, sizeof(port), "02:00:00:00:00:01 c1 eth0 net");
+        fake_nft_generation(&fake, seq);
+        fake_nft_set(&fake, seq + 1, "guarded", 16);
+        fake_nft_element(&fake, seq + 2, port, sizeof(port), "02:00:00:00:00:01 c1 eth0 net");
         if (seq)
             break;
     }
-    answer_set(&fake, 6, "allowed", 24);
-    answer_element(&fake, 7, port, sizeof(port), NULL);
+    fake_nft_set(&fake, 6, "allowed", 24);
+    fake_nft_element(&fake, 7, port, sizeof(port), NULL);
     fake_kernel_ack(&fake, 10, 0, NULL);
     CHECK(cnif_spoof_delete(&fake.sock, "veth1", &owner, NULL) == 0);
     CHECK(fake_kernel_request(&fake) > 0 && fake_kernel_request(&fake) > 0);
-    CHECK(sent(&fake, "spoof_delete"));
+    CHECK(fake_nft_sent(&fake, "spoof_delete"));
     CHECK(fake_kernel_left(&fake) == 0);
     fake_kernel_close(&fake);
 }
@@ -278,84 +208,18 @@ static void test_delete_guard_spares_others(void)
         struct fake_kernel fake;
 
         fake_kernel_open(&fake);
-        answer_generation(&fake, 0);
-        answer_set(&fake, 1, "guarded", 16);
-        answer_element(&fake, 2, port, sizeof(port), comments[i]);
-        answer_generation(&fake, 3); /* where there is a MAC to look for */
-        answer_absent(&fake, 4, 4);
-        answer_element(&fake, 5, port, sizeof(port), comments[i]);
-        answer_absent(&fake, 6, 7);
+        fake_nft_generation(&fake, 0);
+        fake_nft_set(&fake, 1, "guarded", 16);
+        fake_nft_element(&fake, 2, port, sizeof(port), comments[i]);
+        fake_nft_generation(&fake, 3); /* where there is a MAC to look for */
+        fake_nft_absent(&fake, 4, 4);
+        fake_nft_element(&fake, 5, port, sizeof(port), comments[i]);
+        fake_nft_absent(&fake, 6, 7);
         CHECK(cnif_spoof_delete(&fake.sock, "veth1", &owner, NULL) == 0);
         while (fake_kernel_request(&fake))
             CHECK(fake.request[5] == NFNL_SUBSYS_NFTABLES); /* not a batch */
         fake_kernel_close(&fake);
     }
-}
-
-/* Queue a rule with a comment as an answer. */
-static void answer_rule(struct fake_kernel *fake, uint32_t seq, uint64_t handle,
-                        const char *comment)
-{
-    uint8_t data[512] __attribute__((aligned(8)));
-    uint8_t udata[128] = {0};
-    struct cnif_nlbuf buf;
-
-    udata[1] = (uint8_t)(strlen(comment) + 1);
-    memcpy(udata + 2, comment, udata[1]);
-    cnif_nlbuf_init(&buf, data, sizeof(data));
-    cnif_nft_begin(&buf, NFT_MSG_NEWRULE, 0, NFPROTO_INET, "rule");
-    cnif_nlattr_put_be64(&buf, NFTA_RULE_HANDLE, handle);
-    cnif_nlattr_put(&buf, NFTA_RULE_USERDATA, udata, (size_t)udata[1] + 2);
-    cnif_nlmsg_end(&buf);
-    fake_kernel_answer(fake, &buf, seq);
-}
-
-/* Of another implementation's rules those with the attachment's comment go, by their handles. */
-static void test_foreign(void)
-{
-    struct cnif_foreign foreign = {
-        .masq_prefix = "0123-", .iptables_chain = "CNI-x", .spoof_id = "c1-eth0"};
-    struct fake_kernel fake;
-
-    fake_kernel_open(&fake);
-    answer_generation(&fake, 0);
-    answer_chain(&fake, 1);
-    answer_absent(&fake, 2, 5);
-    answer_rule(&fake, 6, 8, "0123-, net: net");
-    answer_rule(&fake, 6, 9, "9999-, net: other");
-    answer_rule(&fake, 6, 10, "0123-, net: net");
-    fake_kernel_done(&fake, 6, 0, 0);
-    fake_kernel_ack(&fake, 9, 0, NULL);
-    CHECK(cnif_foreign_delete(&fake.sock, &foreign, NULL) == 0);
-    CHECK(sent(&fake, "foreign_find"));
-    CHECK(sent(&fake, "rule_dump"));
-    CHECK(sent(&fake, "foreign_delete"));
-    CHECK(fake_kernel_left(&fake) == 0);
-    fake_kernel_close(&fake);
-}
-
-/* Chains are emptied and deleted after the rules that lead to them. */
-static void test_foreign_chain(void)
-{
-    struct cnif_foreign foreign = {.spoof_id = "c1-eth0"};
-    struct fake_kernel fake;
-
-    fake_kernel_open(&fake);
-    answer_generation(&fake, 0);
-    answer_absent(&fake, 1, 3);
-    answer_chain(&fake, 4);
-    answer_chain(&fake, 5);
-    answer_generation(&fake, 6);
-    answer_chain(&fake, 7);
-    answer_chain(&fake, 8);
-    fake_kernel_done(&fake, 9, 0, 0);
-    fake_kernel_ack(&fake, 14, 0, NULL);
-    CHECK(cnif_foreign_delete(&fake.sock, &foreign, NULL) == 0);
-    CHECK(fake_kernel_request(&fake) > 0 && fake_kernel_request(&fake) > 0 &&
-          fake_kernel_request(&fake) > 0);
-    CHECK(sent(&fake, "foreign_chains"));
-    CHECK(fake_kernel_left(&fake) == 0);
-    fake_kernel_close(&fake);
 }
 
 /* A batch of three changes, of which the kernel has something to say. */
@@ -474,8 +338,6 @@ int main(void)
     test_first_guard();
     test_delete_guard();
     test_delete_guard_spares_others();
-    test_foreign();
-    test_foreign_chain();
     test_batch_errors();
     test_batch_overflow();
     test_impossible_addresses();

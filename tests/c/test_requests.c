@@ -202,6 +202,7 @@ static void test_routes(void)
     struct cnif_route v6 = {
         .dst = ip("fd09::", 64), .gateway = ip("fd00::1", 128), .oif = 7, .scope = -1};
     struct cnif_route *routes;
+    int32_t oif;
     size_t count;
 
     CHECK(sent("route-default", cnif_route_add(kernel_that_acknowledges(), &to_all, true, NULL)));
@@ -217,6 +218,7 @@ static void test_routes(void)
     CHECK(sent("route-table", cnif_route_add(kernel_that_acknowledges(), &net, true, NULL)));
     net.table = 255;
     CHECK(sent("route-table-255", cnif_route_add(kernel_that_acknowledges(), &net, true, NULL)));
+    CHECK(sent("route-find", cnif_route_find(kernel_that_acknowledges(), &net.dst, &oif, NULL)));
     CHECK(sent("route-dump", cnif_route_dump(kernel_that_has_nothing(), 7, AF_INET, 1000, &routes,
                                              &count, NULL)));
 }

@@ -50,6 +50,40 @@ def _bridge(name: str, before: tuple[str, ...] = (), *needs: str, **conf: Any) -
     return Case(name, {"bridge": "cni0", **conf}, before=before, tags=frozenset(needs))
 
 
+def _ports(name: str, *needs: str, **conf: Any) -> Case:
+    """Build a case of the portmap plugin, with a pod that is said to be on a bridge of the host."""
+    return Case(
+        name,
+        {
+            "prevResult": {
+                "cniVersion": "1.1.0",
+                "interfaces": [{"name": "br0"}, {"name": "eth0", "sandbox": "/run/netns/pod1"}],
+                "ips": [
+                    {"address": "10.1.0.5/24", "interface": 1},
+                    {"address": "fd01::5/64", "interface": 1},
+                ],
+            },
+            "runtimeConfig": {
+                "portMappings": [
+                    {"hostPort": 8080, "containerPort": 80, "protocol": "tcp"},
+                    {"hostPort": 53, "containerPort": 53, "protocol": "udp", "hostIP": "10.1.0.1"},
+                    {"hostPort": 54, "containerPort": 53, "protocol": "udp"},
+                ]
+            },
+            **conf,
+        },
+        plugin="portmap",
+        before=(
+            "ip link add br0 up type bridge",
+            "ip addr add 10.1.0.1/24 dev br0",
+            "ip addr add fd01::1/64 dev br0 nodad",
+            "nft add table ip track",
+            "nft 'add chain ip track out { type nat hook output priority 0; }'",
+        ),
+        tags=frozenset(("nft", *needs)),
+    )
+
+
 CASES = [
     _bridge("l2"),
     _bridge("plain", ipam=V4),
@@ -85,6 +119,9 @@ CASES = [
         before=FLANNELD,
         tags=frozenset({"nft"}),
     ),
+    _ports("ports-nftables"),
+    _ports("ports-conditions", conditionsV4=["ip", "saddr", "!=", "10.9.0.0/16"]),
+    _ports("ports-iptables", "iptables-restore", backend="iptables"),
 ]
 # What a first ADD makes for all that follow, and what the kernel gives to lo.
 _MAY_BE_LEFT = r"^file .*(/|/lock|/last_reserved_ip\.\d) |forward|addr lo 127\.0\.0\.1"
@@ -136,9 +173,10 @@ class Scene:
         return Attachment(self.runner, conf, self.node.containers[name])
 
     def state(self) -> list[str]:
-        """Return what is on the node, with every word of the firewall."""
+        """Return what is on the node, with every word of the firewall but for what it counts."""
         seen = Snapshot(self.node)
         firewall = re.sub("elements = {|}|,", "\n", seen.firewall)
+        firewall = re.sub(r"counter packets \d+ bytes \d+", "counter", firewall)
         lines = (*seen.lines(), *map(str.strip, firewall.splitlines()))
         return [line for line in lines if "/last_reserved_ip." not in line]
 
@@ -192,6 +230,7 @@ def _assert_error(outcome: Outcome, step: str) -> None:
 @some_cases(
     *("l2", "ports", "vlan", "nftables", "iptables", "force-address"),
     *("macvlan", "loopback", "flannel"),
+    *("ports-nftables", "ports-conditions", "ports-iptables"),
 )
 def test_failed_add_on_an_empty_node(scene: Callable[..., Scene], case: Case) -> None:
     """Whichever step of the first ADD fails, no link, address, route or address file is left."""
@@ -237,6 +276,7 @@ def test_failed_add_changes_nothing(scene: Callable[..., Scene], case: Case, war
 @some_cases(
     *("l2", "static", "vlan", "nftables", "iptables"),
     *("macvlan", "loopback", "host-local", "flannel"),
+    *("ports-nftables", "ports-iptables"),
 )
 @each_way
 def test_failed_delete(scene: Callable[..., Scene], case: Case, warm: bool) -> None:
@@ -257,7 +297,7 @@ def test_failed_delete(scene: Callable[..., Scene], case: Case, warm: bool) -> N
     assert changes(before, the.state()) == []
 
 
-@some_cases("plain", "nftables", "macvlan", "flannel")
+@some_cases("plain", "nftables", "macvlan", "flannel", "ports-nftables")
 def test_failed_delete_of_a_container_that_is_gone(scene: Callable[..., Scene], case: Case) -> None:
     """The same without a namespace, for which there are other ways to find what is to go."""
     the = scene(case)
@@ -281,6 +321,7 @@ def test_failed_delete_of_a_container_that_is_gone(scene: Callable[..., Scene], 
 @some_cases(
     *("l2", "static", "vlan", "nftables", "iptables"),
     *("macvlan", "loopback", "host-local", "flannel"),
+    *("ports-nftables", "ports-iptables"),
 )
 def test_failed_check(scene: Callable[..., Scene], case: Case) -> None:
     """Whichever step of CHECK fails, it changes nothing."""
@@ -333,7 +374,7 @@ def test_failed_gc(scene: Callable[..., Scene], case: Case) -> None:
             return
 
 
-@some_cases("plain", "nftables", "iptables", "macvlan", "flannel")
+@some_cases("plain", "nftables", "iptables", "macvlan", "flannel", "ports-nftables", "ports-iptables")
 def test_killed_add(scene: Callable[..., Scene], case: Case) -> None:
     """At whichever step an ADD is killed, DEL leaves nothing."""
     the = scene(case)
@@ -343,7 +384,7 @@ def test_killed_add(scene: Callable[..., Scene], case: Case) -> None:
         assert changes(before, the.state()) == [], outcome
 
 
-@some_cases("plain", "nftables", "iptables", "macvlan", "flannel")
+@some_cases("plain", "nftables", "iptables", "macvlan", "flannel", "ports-nftables", "ports-iptables")
 def test_killed_delete(scene: Callable[..., Scene], case: Case) -> None:
     """At whichever step a DEL is killed, the next one leaves nothing."""
     the = scene(case)

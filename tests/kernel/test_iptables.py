@@ -9,20 +9,19 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from cnifast.kernel import foreign, iptables
+from cnifast.kernel import foreign, iptables, program
 from cnifast.kernel.nft import NftSocket
 from cnifast.plugins import masquerade, spoofcheck
 from cnifast.protocol.errors import CNIError
 from cnifast.protocol.request import Place, Request
 from helpers import nsutil
+from helpers.flavour import Flavour, choose
 from helpers.node import need_tools
 from helpers.packets import source_seen
 from helpers.plugin import Attachment, BinaryRunner
 from helpers.routed import NEIGHBOUR, NODE, Routed, pod_prefix
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
-
     from helpers.node import Node
 
 POD = ["10.1.0.5/16", "fd00:1::5/64"]
@@ -50,34 +49,10 @@ def request(container_id: str = "c5", ifname: str = "eth0", place: Place | None 
     return Request("bridge", "ADD", env, b"", {}, "net", "1.0.0", place)
 
 
-class Flavour:
-    """One kind of iptables as the iptables of the node."""
-
-    def __init__(self, node: Node, name: str) -> None:
-        self.name = name
-        self._node = node
-
-    def rules(self, family: int = 4) -> list[str]:
-        """Return the rules of the nat table, and the chains that do not belong to it."""
-        command = {4: "iptables", 6: "ip6tables"}[family]
-        lines = self._node.run(f"{command}-{self.name}-save -t nat").splitlines()
-        return [line for line in lines if line.startswith(("-A", ":CNI"))]
-
-
 @pytest.fixture(params=["nft", "legacy"])
-def flavour(
-    request: pytest.FixtureRequest, node: Node, monkeypatch: pytest.MonkeyPatch
-) -> Iterator[Flavour]:
+def flavour(request: pytest.FixtureRequest, node: Node, monkeypatch: pytest.MonkeyPatch) -> Flavour:
     """Either kind of iptables, found first on PATH under the plain names."""
-    need_tools("iptables-nft", "iptables-legacy", "nft")
-    directory = Path("/run/iptables")
-    directory.mkdir()
-    for command in ("iptables", "ip6tables"):
-        for suffix in ("", "-save", "-restore"):
-            target = f"/usr/sbin/{command}-{request.param}{suffix}"
-            (directory / f"{command}{suffix}").symlink_to(target)
-    monkeypatch.setenv("PATH", f"{directory}:{os.environ['PATH']}")
-    return Flavour(node, request.param)
+    return choose(node, request.param, monkeypatch)
 
 
 @pytest.mark.parametrize("family", [4, 6])
@@ -212,7 +187,7 @@ def test_nothing_is_executed_or_made_without_need(
     def refuse(*_arguments: object) -> Any:
         raise AssertionError("a program was to be executed")
 
-    monkeypatch.setattr(iptables, "_run", refuse)
+    monkeypatch.setattr(program, "run", refuse)
     masquerade.setup(request(), POD)
     masquerade.teardown(request(), POD)
     masquerade.teardown(request(), None)
@@ -282,11 +257,11 @@ def test_a_program_that_fails_is_quoted(monkeypatch: pytest.MonkeyPatch) -> None
 @pytest.mark.usefixtures("node")
 def test_a_program_that_hangs_is_killed(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     """A program that does not end in time is killed, and the error says so."""
-    program = tmp_path / "iptables-restore"
-    program.write_text("#!/bin/sh\nexec sleep 1000\n")
-    program.chmod(0o755)
+    path = tmp_path / "iptables-restore"
+    path.write_text("#!/bin/sh\nexec sleep 1000\n")
+    path.chmod(0o755)
     monkeypatch.setenv("PATH", f"{tmp_path}:{os.environ['PATH']}")
-    monkeypatch.setattr(iptables, "_TIMEOUT_MS", 200)
+    monkeypatch.setattr(program, "TIMEOUT_MS", 200)
     start = time.monotonic()
     with pytest.raises(TimeoutError, match="did not end within 200 ms"):
         masquerade.setup(request(), POD, "iptables")
@@ -297,7 +272,7 @@ def test_a_program_that_hangs_is_killed(monkeypatch: pytest.MonkeyPatch, tmp_pat
 def test_a_missing_program_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
     """Without iptables the error says what is not installed."""
     monkeypatch.setenv("PATH", "/nowhere")
-    monkeypatch.setattr(iptables, "_DIRECTORIES", "/nowhere/either")
+    monkeypatch.setattr(program, "DIRECTORIES", "/nowhere/either")
     with pytest.raises(FileNotFoundError, match="iptables-restore is not installed"):
         masquerade.setup(request(), POD, "iptables")
 

@@ -33,6 +33,14 @@ class NoSuchObjectError(KernelError, FileNotFoundError):
     """The object is not there (ENOENT, ENODEV, ESRCH, EADDRNOTAVAIL)."""
 
 
+class InUseError(KernelError):
+    """Somebody else has it (EADDRINUSE)."""
+
+
+class UnreachableError(KernelError):
+    """No route leads there (ENETUNREACH, EHOSTUNREACH)."""
+
+
 class NotPermittedError(KernelError, PermissionError):
     """The caller may not do this (EPERM, EACCES)."""
 
@@ -51,6 +59,9 @@ _CLASSES: dict[int, type[KernelError]] = {
     _errno.ENODEV: NoSuchObjectError,
     _errno.ESRCH: NoSuchObjectError,
     _errno.EADDRNOTAVAIL: NoSuchObjectError,
+    _errno.EADDRINUSE: InUseError,
+    _errno.ENETUNREACH: UnreachableError,
+    _errno.EHOSTUNREACH: UnreachableError,
     _errno.EPERM: NotPermittedError,
     _errno.EACCES: NotPermittedError,
     _errno.EAGAIN: InterruptedDumpError,

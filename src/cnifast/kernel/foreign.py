@@ -10,6 +10,7 @@ from __future__ import annotations
 
 from cnifast._native import ffi, lib
 from cnifast._native.errors import check, new_error
+from cnifast.kernel.address import AF_INET, AF_INET6
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -21,6 +22,7 @@ if TYPE_CHECKING:
 _CHAIN_LENGTH = 28
 _HASH_LENGTH = 16
 _IFNAME_LENGTH = 15
+_COMMENT_LENGTH = 255
 
 
 def _load_sha512() -> Callable[[bytes], Any]:
@@ -179,6 +181,90 @@ def collect_iptables(nft: NftSocket, network: str, valid: Iterable[str]) -> None
     keep = Strings(iptables_comment(network, container_id) for container_id in valid)
     prefix = comment_prefix(network).encode()
     check(lib.cnif_iptables_gc(nft.raw, prefix, keep.array, keep.count, err), err)
+
+
+def ports_chain(network: str, container_id: str) -> str:
+    """Return the name of the iptables chain of a container's host ports in a network."""
+    return ("CNI-DN-" + _digest(network + container_id))[:_CHAIN_LENGTH]
+
+
+def ports_comment(network: str, container_id: str) -> str:
+    """Return the comment of the iptables rules that lead to such a chain."""
+    comment = f'{ports_prefix(network)}{container_id}"'
+    return comment if len(comment) <= _COMMENT_LENGTH else f"{comment[: _COMMENT_LENGTH - 2]}..."
+
+
+def ports_prefix(network: str) -> str:
+    """Return what the comments of all such rules of a network begin with."""
+    return f'dnat name: "{network}" id: "'
+
+
+class _ForeignPorts:
+    """A container's names, in the form C takes; it keeps its strings alive."""
+
+    __slots__ = ("_kept", "raw")
+
+    def __init__(self, network: str, container_id: str) -> None:
+        texts = (ports_chain(network, container_id), container_id)
+        self._kept = [ffi.new("char []", text.encode()) for text in texts]
+        self.raw = ffi.new("struct cnif_foreign_ports *", self._kept)
+
+
+def find_ports(nft: NftSocket, network: str, container_id: str) -> tuple[set[int], bool]:
+    """Return the families, 4 and 6, with a chain in iptables-nft, and whether there are rules.
+
+    The rules are those in the reference's own nftables tables.
+
+    Raises:
+        KernelError: the kernel refused.
+    """
+    err = new_error()
+    found = ffi.new("unsigned *")
+    names = _ForeignPorts(network, container_id)
+    check(lib.cnif_foreign_ports_find(nft.raw, names.raw, found, err), err)
+    bits = ((lib.CNIF_FOREIGN_IPTABLES, 4), (lib.CNIF_FOREIGN_IP6TABLES, 6))
+    families = {family for bit, family in bits if found[0] & bit}
+    return families, bool(found[0] & lib.CNIF_FOREIGN_MASQ)
+
+
+def delete_ports(nft: NftSocket, network: str, container_id: str) -> None:
+    """Remove a container's host ports from iptables-nft and the reference's nftables tables.
+
+    Raises:
+        KernelError: the kernel refused.
+    """
+    err = new_error()
+    names = _ForeignPorts(network, container_id)
+    check(lib.cnif_foreign_ports_delete(nft.raw, names.raw, err), err)
+
+
+def collect_ports(nft: NftSocket, network: str, valid: Iterable[str]) -> None:
+    """Remove a network's chains of host ports in iptables-nft but those of container IDs.
+
+    Raises:
+        KernelError: the kernel refused.
+    """
+    err = new_error()
+    keep = Strings(ports_comment(network, container_id) for container_id in valid)
+    prefix = ports_prefix(network).encode()
+    check(lib.cnif_iptables_ports_gc(nft.raw, prefix, keep.array, keep.count, err), err)
+
+
+def iptables_jumps(nft: NftSocket, family: int, base: str, chain: str) -> int:
+    """Count the rules of a chain in the nat table of iptables-nft that jump to another.
+
+    Raises:
+        KernelError: the kernel refused.
+    """
+    err = new_error()
+    count = ffi.new("unsigned *")
+    check(
+        lib.cnif_iptables_jumps(
+            nft.raw, AF_INET6 if family == 6 else AF_INET, base.encode(), chain.encode(), count, err
+        ),
+        err,
+    )
+    return int(count[0])
 
 
 def _find(nft: NftSocket, foreign: Any) -> int:

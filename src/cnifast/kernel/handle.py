@@ -13,7 +13,7 @@ from __future__ import annotations
 
 from cnifast._native import c_text, ffi, lib
 from cnifast._native.errors import check, new_error
-from cnifast.kernel.address import fill_hop, fill_ip, mac_bytes, parse_prefix
+from cnifast.kernel.address import fill_hop, fill_ip, mac_bytes, parse_address, parse_prefix
 from cnifast.kernel.socket import NetlinkSocket
 from cnifast.kernel.views import Address, LinkView
 
@@ -64,6 +64,19 @@ class Handle(NetlinkSocket):
 
         wanted = c_text(kind) if kind else ffi.NULL
         return self._dump("cnif_link", lib.cnif_link_dump, links, master, wanted)
+
+    def link_towards(self, address: str) -> int:
+        """Return the index of the link that packets to an address leave by.
+
+        Raises:
+            UnreachableError: no route leads there.
+            ValueError: the text is not an address.
+        """
+        err = new_error()
+        index = ffi.new("int32_t *")
+        to = fill_ip(ffi.new("struct cnif_ip *"), *parse_address(address))
+        check(lib.cnif_route_find(self.raw, to, index, err), err)
+        return int(index[0])
 
     def add_link(
         self,

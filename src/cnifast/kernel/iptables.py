@@ -7,10 +7,9 @@ iptables.  What iptables-nft made is removed by netlink, see `cnifast.kernel.for
 
 from __future__ import annotations
 
-from os import X_OK, access, environ
-
 from cnifast._native import ffi, lib
 from cnifast._native.errors import KernelError, NoSuchObjectError, check, new_error
+from cnifast.kernel import program
 from cnifast.kernel.address import format_address
 from cnifast.kernel.foreign import (
     Strings,
@@ -24,20 +23,17 @@ from cnifast.protocol.ip import network as network_of
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Sequence
+    from collections.abc import Callable, Iterable, Sequence
     from typing import Any
 
     from cnifast.kernel.nft import NftSocket
 
     Rule = list[str]  # the chain, then the words that iptables takes
 
-_TIMEOUT_MS = 20_000
 _WAIT_SECONDS = 10  # for the lock of legacy iptables
-_OUTPUT_MAX = 2048
 _JUMPS_MAX = 64
 _CHAIN_MAX = 32
-_DIRECTORIES = "/usr/sbin:/sbin:/usr/bin:/bin:/usr/local/sbin"
-_COMMANDS = {4: "iptables", 6: "ip6tables"}
+COMMANDS = {4: "iptables", 6: "ip6tables"}
 _MULTICAST = {4: "224.0.0.0/4", 6: "ff00::/8"}
 _PLAIN = "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789_.-/:!"  # needs no quotes
 _ENOENT = 2
@@ -76,12 +72,12 @@ def add_masquerade(
         rules = _rules(chain, iptables_comment(network, container_id), family, group)
         lines = [f":{chain} - [0:0]"]
         # The chain may be in the other kind of iptables than the one that is going to be used.
-        if family in there and _accepts(nft.netns, family, ["-S", chain]):
-            rules = [rule for rule in rules if not _accepts(nft.netns, family, ["-C", *rule])]
+        if family in there and accepts(nft.netns, family, ["-S", chain]):
+            rules = [rule for rule in rules if not accepts(nft.netns, family, ["-C", *rule])]
             lines = []
-        lines += ["-A " + " ".join(map(_quote, rule)) for rule in rules]
+        lines += ["-A " + " ".join(map(quote, rule)) for rule in rules]
         if lines:
-            _restore(nft.netns, (f"{_COMMANDS[family]}-restore",), lines)
+            restore(nft.netns, (f"{COMMANDS[family]}-restore",), lines)
 
 
 def delete_legacy(netns: int, network: str, container_id: str) -> None:
@@ -99,36 +95,65 @@ def collect_legacy(netns: int, network: str, valid: Iterable[str]) -> None:
     Raises:
         KernelError: iptables-restore is missing or failed; its words are in the message.
     """
-    keep = Strings(iptables_comment(network, container_id) for container_id in valid)
-    prefix = comment_prefix(network).encode()
+    keep = [iptables_comment(network, container_id) for container_id in valid]
+    collect_legacy_chains(netns, comment_prefix(network), keep, _delete_legacy_chain)
+
+
+def collect_legacy_chains(
+    netns: int, prefix: str, keep: Iterable[str], delete: Callable[[int, str], None]
+) -> None:
+    """Have each chain deleted that legacy rules jump to whose comments begin with ``prefix``.
+
+    Those that begin with one of ``keep`` are spared.  ``delete`` gets ``netns`` and the chain.
+
+    Raises:
+        KernelError: the kernel refused.
+    """
+    kept = Strings(keep)
     chain = ffi.new("char []", _CHAIN_MAX)
     found = ffi.new("bool *", True)
     while True:
         err = new_error()
         check(
             lib.cnif_legacy_find_stale(
-                netns, prefix, keep.array, keep.count, chain, _CHAIN_MAX, found, err
+                netns, prefix.encode(), kept.array, kept.count, chain, _CHAIN_MAX, found, err
             ),
             err,
         )
         if not found[0]:
             return
         name: bytes = ffi.string(chain)
-        _delete_legacy_chain(netns, name.decode())
+        delete(netns, name.decode())
 
 
 def _delete_legacy_chain(netns: int, chain: str) -> None:
     """Remove a chain and the jumps to it, by one iptables-restore per family that has it."""
     families, jumps = find_legacy(netns, chain)
     for family in families:
-        lines = [
-            " ".join(map(_quote, ["-D", *_jump("POSTROUTING", jump.source, jump.comment, chain)]))
-            for jump in jumps
-            if jump.family == family
-        ]
-        lines += [f"-F {chain}", f"-X {chain}"]
-        command = _COMMANDS[family]
-        _restore(netns, (f"{command}-legacy-restore", f"{command}-restore"), lines)
+        delete_legacy_chain(
+            netns,
+            family,
+            chain,
+            [
+                " ".join(map(quote, _jump("POSTROUTING", jump.source, jump.comment, chain)))
+                for jump in jumps
+                if jump.family == family
+            ],
+        )
+
+
+def delete_legacy_chain(netns: int, family: int, chain: str, jumps: Iterable[str]) -> None:
+    """Remove a chain of legacy iptables after the rules that jump to it, as iptables words them.
+
+    Raises:
+        KernelError: iptables-restore is missing or failed; its words are in the message.
+    """
+    command = COMMANDS[family]
+    restore(
+        netns,
+        (f"{command}-legacy-restore", f"{command}-restore"),
+        [*(f"-D {rule}" for rule in jumps), f"-F {chain}", f"-X {chain}"],
+    )
 
 
 def check_masquerade(
@@ -200,7 +225,7 @@ def _families_with(nft: NftSocket, chain: str) -> set[int]:
     return {family for family, has in zip((4, 6), by_nft, strict=True) if has} | set(families)
 
 
-def _quote(word: str) -> str:
+def quote(word: str) -> str:
     """Return a word as iptables-restore reads it."""
     if word and not word.strip(_PLAIN):
         return word
@@ -208,54 +233,21 @@ def _quote(word: str) -> str:
     return f'"{escaped}"'
 
 
-def _find(names: Sequence[str]) -> str:
-    """Return the path of the first of the programs that is installed.
-
-    Raises:
-        FileNotFoundError: none is.
-    """
-    directories = f"{environ.get('PATH', '')}:{_DIRECTORIES}".split(":")
-    for name in names:
-        for directory in directories:
-            path = f"{directory}/{name}"
-            if directory.startswith("/") and access(path, X_OK):
-                return path
-    raise NoSuchObjectError(_ENOENT, f"{names[0]} is not installed")
-
-
-def _run(netns: int, argv: Sequence[str], text: str) -> tuple[int, str]:
-    """Run a program in a namespace (-1: here); its exit code and what it said on stderr."""
-    err = new_error()
-    kept = [ffi.new("char []", word.encode()) for word in argv]
-    words = ffi.new("char *[]", [*kept, ffi.NULL])
-    output = ffi.new("char []", _OUTPUT_MAX)
-    status = ffi.new("int *")
-    given = text.encode()
-    check(
-        lib.cnif_netns_run(
-            netns, words, given, len(given), _TIMEOUT_MS, output, _OUTPUT_MAX, status, err
-        ),
-        err,
-    )
-    said: bytes = ffi.string(output)
-    return int(status[0]), said.decode(errors="replace").strip()
-
-
-def _accepts(netns: int, family: int, words: Sequence[str]) -> bool:
+def accepts(netns: int, family: int, words: Sequence[str]) -> bool:
     """Tell whether iptables says yes to a question about the nat table."""
-    program = _find((_COMMANDS[family],))
-    status, _ = _run(netns, [program, "--wait", str(_WAIT_SECONDS), "-t", "nat", *words], "")
+    path = program.find((COMMANDS[family],))
+    status, _ = program.run(netns, [path, "--wait", str(_WAIT_SECONDS), "-t", "nat", *words])
     return status == 0
 
 
-def _restore(netns: int, programs: Sequence[str], lines: Iterable[str]) -> None:
+def restore(netns: int, programs: Sequence[str], lines: Iterable[str]) -> None:
     """Change the nat table by one run of iptables-restore, all lines or none.
 
     Raises:
         KernelError: it is missing, failed, or did not end in time.
     """
     text = "\n".join(["*nat", *lines, "COMMIT", ""])
-    program = _find(programs)
-    status, said = _run(netns, [program, "--noflush", f"--wait={_WAIT_SECONDS}"], text)
+    path = program.find(programs)
+    status, said = program.run(netns, [path, "--noflush", f"--wait={_WAIT_SECONDS}"], text)
     if status != 0:
-        raise KernelError(_EIO, f"{program} failed with exit code {status}: {said}")
+        raise KernelError(_EIO, f"{path} failed with exit code {status}: {said}")

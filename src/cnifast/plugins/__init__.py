@@ -27,6 +27,7 @@ MODULES = {
     "macvlan": "cnifast.plugins.main.macvlan",
     "loopback": "cnifast.plugins.main.loopback",
     "flannel": "cnifast.plugins.meta.flannel",
+    "portmap": "cnifast.plugins.meta.portmap",
     "host-local": "cnifast.ipam.host_local",
     "static": "cnifast.ipam.static",
     "bandwidth": "cnifast.plugins.meta.bandwidth",

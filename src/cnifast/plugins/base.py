@@ -200,8 +200,12 @@ def host_name(req: Request, prefix: str = "veth") -> str:
 
     15 characters: the prefix and a hash of network, container and interface.
     """
-    key = f"{req.name}\0{req.container_id}\0{req.ifname}".encode()
-    return prefix + blake2s(key, digest_size=8).hexdigest()[: 15 - len(prefix)]
+    return prefix + digest(f"{req.name}\0{req.container_id}\0{req.ifname}", 15 - len(prefix))
+
+
+def digest(text: str, length: int) -> str:
+    """Return up to 16 hexadecimal digits that stand for a text."""
+    return blake2s(text.encode(), digest_size=8).hexdigest()[:length]
 
 
 def host_alias(req: Request) -> str:

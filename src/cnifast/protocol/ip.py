@@ -119,6 +119,11 @@ def contains(family: int, base: int, prefixlen: int, value: int) -> bool:
     return (base ^ value) >> (BITS[family] - prefixlen) == 0
 
 
+def is_unspecified(text: str) -> bool:
+    """Tell whether a canonical address is 0.0.0.0 or ::, which stand for any of their family."""
+    return text in ("0.0.0.0", "::")  # noqa: S104 - not bound to
+
+
 def _unmapped(family: int, value: int) -> tuple[int, int]:
     """Return the IPv4 address where an IPv6 one maps it."""
     if family == 6 and value >> 32 == _MAPPED:

@@ -1,1 +1,1 @@
-"""Plugins that follow another one in a chain."""
+"""Plugins that change what another plugin has attached, one module each."""
