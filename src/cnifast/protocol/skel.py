@@ -18,15 +18,17 @@ from cnifast.protocol.request import (
     validate_network_name,
     validate_plugin_type,
 )
+from cnifast.protocol.result import Result
 from cnifast.protocol.schema import lookup, wrong_kind
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
-    from typing import Any, Protocol
+    from typing import Any, Protocol, TypeVar
 
     from cnifast.protocol.request import Place
-    from cnifast.protocol.result import Result
+
+    T = TypeVar("T")
 
     class Plugin(Protocol):
         """What a plugin is to the skeleton; a module can be one."""
@@ -100,22 +102,23 @@ def dispatch(
         return Response(0, version_info(plugin) + b"\n")
     conf: dict[str, Any] | None = None
     try:
-        _check_environment(command, env)
+        check_environment(command, env)
         key = (plugin, command, stdin)
         known = _known.get(key)
         if known is None:
             conf = _decode_configuration(stdin)
-            known = _examine(plugin, command, conf)
+            known = examine(plugin, command, conf)
             _remember(key, known)
         conf = known.conf
         req = Request(
             plugin, command, env, stdin, conf, known.name, known.version, place, known.derived
         )
-        return _call(req, load, is_own_netns)
+        printed = perform(req, load, is_own_netns, Result.dumps)
+        return Response(0, b"" if printed is None else printed + b"\n")
     except RunCold:
         raise
     except Exception as e:  # noqa: BLE001 - whatever went wrong, the runtime gets an answer
-        error, log = _as_cni_error(e)
+        error, log = as_cni_error(e)
         return Response(1, error.to_json(_answer_version(conf)) + b"\n", log)
 
 
@@ -132,7 +135,7 @@ def version_info(plugin: str) -> bytes:
     return dumps({"cniVersion": versions.CURRENT, "supportedVersions": supported})
 
 
-def _check_environment(command: str, env: Mapping[str, str]) -> None:
+def check_environment(command: str, env: Mapping[str, str]) -> None:
     """Refuse a call whose variables are missing or hostile: code 4."""
     missing = []
     for name, check in _CALLS.get(command, ()):
@@ -174,7 +177,7 @@ def _text(conf: dict[str, Any], folded: str, key: str, step: str) -> str:
     return value
 
 
-class _Known:
+class Known:
     """A configuration that was found to be in order, and what plugins derived from it."""
 
     __slots__ = ("conf", "derived", "name", "version")
@@ -187,12 +190,12 @@ class _Known:
 
 
 # A runtime sends the same configuration again and again.
-_known: dict[tuple[str, str, bytes], _Known] = {}
+_known: dict[tuple[str, str, bytes], Known] = {}
 _KNOWN_MAX = 128
 _KNOWN_SIZE_MAX = 1 << 14  # bytes
 
 
-def _remember(key: tuple[str, str, bytes], known: _Known) -> None:
+def _remember(key: tuple[str, str, bytes], known: Known) -> None:
     """Keep a configuration for the next call, within bounds."""
     if len(key[2]) <= _KNOWN_SIZE_MAX:
         if len(_known) >= _KNOWN_MAX:
@@ -200,8 +203,12 @@ def _remember(key: tuple[str, str, bytes], known: _Known) -> None:
         _known[key] = known
 
 
-def _examine(plugin: str, command: str, conf: dict[str, Any]) -> _Known:
-    """Return a configuration whose name, version and plugin types are in order for a command."""
+def examine(plugin: str, command: str, conf: dict[str, Any]) -> Known:
+    """Return a configuration whose name, version and plugin types are in order for a command.
+
+    Raises:
+        CNIError: they are not.
+    """
     name = _text(conf, "name", "name", "error unmarshall network config")
     validate_network_name(name)
     if command not in _CALLS:
@@ -210,7 +217,7 @@ def _examine(plugin: str, command: str, conf: dict[str, Any]) -> _Known:
     version = version or versions.OLDEST
     _check_version(command, version, versions.supported_by(plugin))
     _check_types(conf)
-    return _Known(conf, name, version)
+    return Known(conf, name, version)
 
 
 def _check_version(command: str, version: str, supported: tuple[str, ...]) -> None:
@@ -247,10 +254,17 @@ def _check_types(conf: dict[str, Any]) -> None:
             validate_plugin_type(ipam_type, "ipam.type")
 
 
-def _call(
-    req: Request, load: Callable[[str], Plugin], is_own_netns: Callable[[Request], bool]
-) -> Response:
-    """Have the plugin do what the request says."""
+def perform(
+    req: Request,
+    load: Callable[[str], Plugin],
+    is_own_netns: Callable[[Request], bool],
+    convert: Callable[[Result, str], T],
+) -> T | None:
+    """Have the plugin do what the request says; what ``convert`` makes of the result of ADD.
+
+    Raises:
+        Exception: whatever the plugin raised; `as_cni_error` says what the runtime is told.
+    """
     command = req.command
     if (
         command in ("ADD", "DEL")
@@ -264,7 +278,7 @@ def _call(
         )
     implementation = load(req.plugin)
     if command == "ADD":
-        return Response(0, _add(req, implementation) + b"\n")
+        return _add(req, implementation, convert)
     if command == "DEL":
         implementation.delete(req)
     elif command == "CHECK":
@@ -273,14 +287,14 @@ def _call(
         implementation.gc(req)
     else:
         implementation.status(req)
-    return Response(0)
+    return None
 
 
-def _add(req: Request, implementation: Plugin) -> bytes:
-    """Attach, and return the result; what cannot be told in the request's version is undone."""
+def _add(req: Request, implementation: Plugin, convert: Callable[[Result, str], T]) -> T:
+    """Attach, and convert the result; what cannot be told in the request's version is undone."""
     result = implementation.add(req)
     try:
-        return result.dumps(req.cni_version)
+        return convert(result, req.cni_version)
     except ValueError:
         implementation.delete(req)
         raise
@@ -294,7 +308,7 @@ def _answer_version(conf: dict[str, Any] | None) -> str:
     return version if version in versions.SUPPORTED else versions.CURRENT
 
 
-def _as_cni_error(e: Exception) -> tuple[CNIError, bytes]:
+def as_cni_error(e: Exception) -> tuple[CNIError, bytes]:
     """Return what to answer for an exception, and what to log of it.
 
     Only a defect is logged: an error of the system or of the input says all in its message.
