@@ -11,7 +11,10 @@ from __future__ import annotations
 
 import os
 
+from cnifast.protocol.codec import loads
+from cnifast.protocol.errors import TRY_AGAIN_LATER, CNIError
 from cnifast.protocol.request import encode_input
+from cnifast.protocol.schema import fold, lookup, wrong_kind
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -49,6 +52,41 @@ if TYPE_CHECKING:
             """Return which versions of the specification a plugin speaks."""
 
 
+class Cancel:
+    """Whether somebody still waits for a command; may be asked and told by different threads.
+
+    ``fileno`` is a file descriptor that can be read from once nobody does.
+    """
+
+    __slots__ = ("_fd", "is_set")
+
+    def __init__(self) -> None:
+        self.is_set = False
+        self._fd = os.eventfd(0, os.EFD_CLOEXEC | os.EFD_NONBLOCK)
+
+    def set(self) -> None:
+        """Say that nobody waits any longer."""
+        self.is_set = True
+        os.eventfd_write(self._fd, 1)
+
+    def check(self) -> None:
+        """Refuse to go on when nobody waits any longer.
+
+        Raises:
+            CNIError: nobody does (code 11).
+        """
+        if self.is_set:
+            raise CNIError(TRY_AGAIN_LATER, "the call was cancelled")
+
+    def fileno(self) -> int:
+        """Return the file descriptor."""
+        return self._fd
+
+    def close(self) -> None:
+        """Let go of the file descriptor; nobody may use it any more."""
+        os.close(self._fd)
+
+
 class VersionInfo:
     """Which versions of the specification a plugin speaks, and the one it answered in."""
 
@@ -66,9 +104,10 @@ class Args:
     """What a command says beside the configuration: the CNI_* variables of the specification.
 
     ``base`` is the environment that the variables are added to, this process's own for None.
+    ``cancel`` is how the caller says that it does not wait any longer.
     """
 
-    __slots__ = ("args", "base", "command", "container_id", "ifname", "netns", "path")
+    __slots__ = ("args", "base", "cancel", "command", "container_id", "ifname", "netns", "path")
 
     def __init__(
         self,
@@ -80,6 +119,7 @@ class Args:
         args: str = "",
         path: str = "",
         base: Mapping[str, str] | None = None,
+        cancel: Cancel | None = None,
     ) -> None:
         self.command = command
         self.container_id = container_id
@@ -88,6 +128,7 @@ class Args:
         self.args = args
         self.path = path
         self.base = base
+        self.cancel = cancel
 
     @classmethod
     def delegated(cls, command: str, env: Mapping[str, str]) -> Args:
@@ -127,7 +168,7 @@ class Input:
     ``conf`` alone; nobody changes ``conf``.
     """
 
-    __slots__ = ("conf", "memo", "plugin", "previous", "version")
+    __slots__ = ("_stdin", "conf", "memo", "plugin", "previous", "version")
 
     def __init__(
         self,
@@ -142,6 +183,23 @@ class Input:
         self.version = version
         self.previous = previous
         self.memo: dict[str, Any] = {} if memo is None else memo
+        self._stdin: bytes | None = None
+
+    @classmethod
+    def from_bytes(cls, data: bytes, plugin: str = "") -> Input:
+        """Return the input for a plugin whose configuration is complete.
+
+        ``plugin`` is the plugin's name, where it is not the configuration's type.
+
+        Raises:
+            DecodeError: it is no configuration.
+        """
+        conf = loads(data)
+        if type(conf) is not dict:
+            raise wrong_kind(conf, "", "network config")
+        found = cls(plugin or _text(conf, "type"), conf, _text(conf, "cniVersion"))
+        found._stdin = data
+        return found
 
     @property
     def stdin(self) -> bytes:
@@ -150,4 +208,20 @@ class Input:
         Raises:
             ConversionError: the previous result has no form in this version.
         """
-        return encode_input(self.conf, self.previous, self.version)
+        if self._stdin is None:
+            self._stdin = encode_input(self.conf, self.previous, self.version)
+        return self._stdin
+
+
+def _text(conf: dict[str, Any], key: str) -> str:
+    """Return a text of a configuration, empty when it is absent.
+
+    Raises:
+        DecodeError: it is something else.
+    """
+    value = lookup(conf, fold(key))
+    if value is None:
+        return ""
+    if type(value) is not str:
+        raise wrong_kind(value, key, "string")
+    return value

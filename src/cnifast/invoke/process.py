@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
     from typing import Self
 
-    from cnifast.invoke.call import Input
+    from cnifast.invoke.call import Cancel, Input
 
 _SHOWN_MAX = 200  # characters of an output that is quoted
 
@@ -63,21 +63,26 @@ class ProcessExec:
             raise
         return _version_info(found, output)
 
-    def run(self, found: str, stdin: bytes, env: Mapping[str, str]) -> bytes:
+    def run(
+        self, found: str, stdin: bytes, env: Mapping[str, str], cancel: Cancel | None = None
+    ) -> bytes:
         """Execute a program and return what it printed.
 
         Raises:
             CNIError: it failed.
         """
-        return exec_plugin(found, stdin, env, stderr=self.stderr, timeout=self.timeout)
+        return exec_plugin(
+            found, stdin, env, stderr=self.stderr, timeout=self.timeout, cancel=cancel
+        )
 
 
 class ProcessCall:
     """One command for the programs of a chain, which all have the same environment."""
 
-    __slots__ = ("_env", "_exec")
+    __slots__ = ("_cancel", "_env", "_exec")
 
     def __init__(self, exec_: ProcessExec, args: Args) -> None:
+        self._cancel = args.cancel
         self._exec = exec_
         self._env = args.environment()
 
@@ -87,7 +92,7 @@ class ProcessCall:
         Raises:
             CNIError: it failed, or printed something that is not a result.
         """
-        output = self._exec.run(found, conf.stdin, self._env)
+        output = self._exec.run(found, conf.stdin, self._env, self._cancel)
         try:
             return decode_result(output, conf.version)
         except DecodeError as e:
@@ -102,7 +107,7 @@ class ProcessCall:
         Raises:
             CNIError: it failed.
         """
-        self._exec.run(found, conf.stdin, self._env)
+        self._exec.run(found, conf.stdin, self._env, self._cancel)
 
     def __enter__(self) -> Self:
         return self

@@ -13,35 +13,41 @@ Errors are ``cnifast.protocol.errors.CNIError``, with the codes of the specifica
 
 from __future__ import annotations
 
-from cnifast.invoke.process import ProcessExec
-from cnifast.libcni.api import CNIConfig
-from cnifast.libcni.cache import CachedAttachment
-from cnifast.libcni.conf import (
-    ConfigError,
-    NetworkConfig,
-    NetworkConfigList,
-    RuntimeConf,
-    conf_from_bytes,
-    conf_list_from_bytes,
-    conf_list_from_conf,
-    inject_conf,
-)
-from cnifast.libcni.files import (
-    NoConfigsFoundError,
-    NotFoundError,
-    conf_files,
-    conf_from_file,
-    conf_list_from_file,
-    load_conf,
-    load_conf_list,
-    load_network_conf,
-    plugin_confs_from_files,
-)
-from cnifast.libcni.inprocess import InProcessExec
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from cnifast.invoke.call import Cancel
+    from cnifast.invoke.process import ProcessExec
+    from cnifast.libcni.aio import AsyncCNIConfig
+    from cnifast.libcni.api import CNIConfig
+    from cnifast.libcni.cache import CachedAttachment
+    from cnifast.libcni.conf import (
+        ConfigError,
+        NetworkConfig,
+        NetworkConfigList,
+        RuntimeConf,
+        conf_from_bytes,
+        conf_list_from_bytes,
+        conf_list_from_conf,
+        inject_conf,
+    )
+    from cnifast.libcni.files import (
+        NoConfigsFoundError,
+        NotFoundError,
+        conf_files,
+        conf_from_file,
+        conf_list_from_file,
+        load_conf,
+        load_conf_list,
+        load_network_conf,
+        plugin_confs_from_files,
+    )
+    from cnifast.libcni.inprocess import InProcessExec
 
 __all__ = [
+    "AsyncCNIConfig",
     "CNIConfig",
     "CachedAttachment",
+    "Cancel",
     "ConfigError",
     "InProcessExec",
     "NetworkConfig",
@@ -62,3 +68,31 @@ __all__ = [
     "load_network_conf",
     "plugin_confs_from_files",
 ]
+_ELSEWHERE = {
+    "AsyncCNIConfig": "cnifast.libcni.aio",
+    "CNIConfig": "cnifast.libcni.api",
+    "Cancel": "cnifast.invoke.call",
+    "CachedAttachment": "cnifast.libcni.cache",
+    "InProcessExec": "cnifast.libcni.inprocess",
+    "ProcessExec": "cnifast.invoke.process",
+}
+_IN_CONF = (
+    "ConfigError",
+    "NetworkConfig",
+    "NetworkConfigList",
+    "RuntimeConf",
+    "conf_from_bytes",
+    "conf_list_from_bytes",
+    "conf_list_from_conf",
+    "inject_conf",
+)
+
+
+def __getattr__(name: str) -> object:
+    """Import what is asked for the first time: the command line pays for every import."""
+    if name not in __all__:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    other = "cnifast.libcni.conf" if name in _IN_CONF else "cnifast.libcni.files"
+    found: object = getattr(__import__(_ELSEWHERE.get(name, other), fromlist=(name,)), name)
+    globals()[name] = found
+    return found

@@ -9,6 +9,7 @@ from cnifast.invoke.call import Args
 from cnifast.invoke.process import ProcessExec
 from cnifast.libcni import cache
 from cnifast.libcni.conf import ConfigError, NetworkConfigList
+from cnifast.libcni.step import prefixed, with_result, without_result
 from cnifast.protocol import versions
 from cnifast.protocol.codec import DecodeError, quote
 from cnifast.protocol.errors import (
@@ -25,7 +26,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
     from typing import Any
 
-    from cnifast.invoke.call import Call, Exec, Input, VersionInfo
+    from cnifast.invoke.call import Cancel, Exec, VersionInfo
     from cnifast.libcni.cache import CachedAttachment
     from cnifast.libcni.conf import NetworkConfig, RuntimeConf
     from cnifast.protocol.result import Result
@@ -35,6 +36,9 @@ _VALID = ("cni.dev/valid-attachments", "cni.dev/attachments")  # specified, and 
 
 class CNIConfig:
     """Attaches containers to networks; any number of threads may use it.
+
+    ``cancel`` of a command is how another thread says that nobody waits any longer: programs are
+    killed, and what was attached is detached again.
 
     Args:
         path: the directories of plugins, in the order they are searched; or CNI_PATH's value.
@@ -54,24 +58,29 @@ class CNIConfig:
 
     # -- ADD --------------------------------------------------------------------------------------
 
-    def add_network_list(self, net: NetworkConfigList, rt: RuntimeConf) -> Result:
+    def add_network_list(
+        self, net: NetworkConfigList, rt: RuntimeConf, *, cancel: Cancel | None = None
+    ) -> Result:
         """Attach a container to a network, and remember the result.
 
         Raises:
             CNIError: a plugin refused, or the result cannot be kept; what was attached is
                 detached again.
         """
-        return self._add(net, net.plugins, rt)
+        return self._add(net, net.plugins, rt, cancel)
 
-    def add_network(self, net: NetworkConfig, rt: RuntimeConf) -> Result:
+    def add_network(
+        self, net: NetworkConfig, rt: RuntimeConf, *, cancel: Cancel | None = None
+    ) -> Result:
         """Attach a container by one plugin; see `add_network_list`."""
-        return self._add(net, (net,), rt)
+        return self._add(net, (net,), rt, cancel)
 
     def _add(
         self,
         net: NetworkConfigList | NetworkConfig,
         plugins: Sequence[NetworkConfig],
         rt: RuntimeConf,
+        cancel: Cancel | None,
     ) -> Result:
         """Run ADD from the first plugin to the last one."""
         entry_path = self._entry_path(net, rt)
@@ -82,10 +91,10 @@ class CNIConfig:
         done: list[tuple[NetworkConfig, str]] = []
         with self._new_entry(entry_path, net.name) as entry:
             try:
-                with self.exec.call(self._args("ADD", rt)) as call:
+                with self.exec.call(self._args("ADD", rt, cancel)) as call:
                     for plugin, program in found:
                         conf = plugin.input(net.name, net.cni_version, result, rt.capability_args)
-                        result = _with_result(call, plugin, program, conf)
+                        result = with_result(call, plugin, program, conf)
                         done.append((plugin, program))
                 _commit(entry, net, rt, result)
             except BaseException as e:
@@ -109,29 +118,34 @@ class CNIConfig:
             with self.exec.call(self._args("DEL", rt)) as call:
                 for plugin, program in reversed(done):
                     conf = plugin.input(net.name, net.cni_version, result, rt.capability_args)
-                    _without_result(call, plugin, program, conf, "delete")
+                    without_result(call, plugin, program, conf, "delete")
         except CNIError as also:
             error.add_note(f"while undoing: {also}")
 
     # -- CHECK ------------------------------------------------------------------------------------
 
-    def check_network_list(self, net: NetworkConfigList, rt: RuntimeConf) -> None:
+    def check_network_list(
+        self, net: NetworkConfigList, rt: RuntimeConf, *, cancel: Cancel | None = None
+    ) -> None:
         """Raise unless an attachment is as ADD left it; do nothing where checks are disabled.
 
         Raises:
             CNIError: a plugin found something missing, or the version has no CHECK.
         """
-        self._check(net, net.plugins, rt, disabled=net.disable_check)
+        self._check(net, net.plugins, rt, cancel, disabled=net.disable_check)
 
-    def check_network(self, net: NetworkConfig, rt: RuntimeConf) -> None:
+    def check_network(
+        self, net: NetworkConfig, rt: RuntimeConf, *, cancel: Cancel | None = None
+    ) -> None:
         """Check an attachment by one plugin; see `check_network_list`."""
-        self._check(net, (net,), rt, disabled=False)
+        self._check(net, (net,), rt, cancel, disabled=False)
 
     def _check(
         self,
         net: NetworkConfigList | NetworkConfig,
         plugins: Sequence[NetworkConfig],
         rt: RuntimeConf,
+        cancel: Cancel | None,
         *,
         disabled: bool,
     ) -> None:
@@ -145,15 +159,17 @@ class CNIConfig:
         if disabled:
             return
         result = self._cached_result(net, rt)
-        with self.exec.call(self._args("CHECK", rt)) as call:
+        with self.exec.call(self._args("CHECK", rt, cancel)) as call:
             for plugin in plugins:
                 program = self.exec.find_in_path(plugin.type, self.path)
                 conf = plugin.input(net.name, net.cni_version, result, rt.capability_args)
-                _without_result(call, plugin, program, conf, "check")
+                without_result(call, plugin, program, conf, "check")
 
     # -- DEL --------------------------------------------------------------------------------------
 
-    def del_network_list(self, net: NetworkConfigList, rt: RuntimeConf) -> None:
+    def del_network_list(
+        self, net: NetworkConfigList, rt: RuntimeConf, *, cancel: Cancel | None = None
+    ) -> None:
         """Detach a container from a network, and forget the result.
 
         A result that is not there, or cannot be read, is no reason not to.
@@ -162,17 +178,20 @@ class CNIConfig:
             CNIError: a plugin failed; those before it in the list were not asked, and the
                 result is kept, so that DEL can be repeated.
         """
-        self._del(net, net.plugins, rt)
+        self._del(net, net.plugins, rt, cancel)
 
-    def del_network(self, net: NetworkConfig, rt: RuntimeConf) -> None:
+    def del_network(
+        self, net: NetworkConfig, rt: RuntimeConf, *, cancel: Cancel | None = None
+    ) -> None:
         """Detach a container by one plugin; see `del_network_list`."""
-        self._del(net, (net,), rt)
+        self._del(net, (net,), rt, cancel)
 
     def _del(
         self,
         net: NetworkConfigList | NetworkConfig,
         plugins: Sequence[NetworkConfig],
         rt: RuntimeConf,
+        cancel: Cancel | None,
     ) -> None:
         """Run DEL from the last plugin to the first one."""
         entry_path = self._entry_path(net, rt)
@@ -182,11 +201,11 @@ class CNIConfig:
                 result = cache.read_result(entry_path, net.cni_version)
             except (CNIError, ValueError):
                 cache.remove(entry_path)
-        with self.exec.call(self._args("DEL", rt)) as call:
+        with self.exec.call(self._args("DEL", rt, cancel)) as call:
             for plugin in reversed(plugins):
                 program = self.exec.find_in_path(plugin.type, self.path)
                 conf = plugin.input(net.name, net.cni_version, result, rt.capability_args)
-                _without_result(call, plugin, program, conf, "delete")
+                without_result(call, plugin, program, conf, "delete")
         cache.remove(entry_path)
 
     # -- GC and STATUS ----------------------------------------------------------------------------
@@ -213,7 +232,7 @@ class CNIConfig:
                 self.del_network_list(net, rt)
             except CNIError as e:
                 failed.append(
-                    _prefixed(f"failed to delete stale attachment {rt.container_id} {rt.ifname}", e)
+                    prefixed(f"failed to delete stale attachment {rt.container_id} {rt.ifname}", e)
                 )
         if _at_least(net.cni_version, "1.1.0"):
             shown = [{"containerID": owner, "ifname": ifname} for owner, ifname in sorted(kept)]
@@ -226,7 +245,7 @@ class CNIConfig:
                         conf.conf, conf.memo = {**conf.conf, **injected}, {}
                         call.without_result(program, conf)
                     except CNIError as e:
-                        failed.append(_prefixed(f"failed to GC plugin {plugin.type}", e))
+                        failed.append(prefixed(f"failed to GC plugin {plugin.type}", e))
         if failed:
             if len(failed) == 1:
                 raise failed[0]
@@ -347,7 +366,7 @@ class CNIConfig:
 
     # -- helpers ----------------------------------------------------------------------------------
 
-    def _args(self, command: str, rt: RuntimeConf) -> Args:
+    def _args(self, command: str, rt: RuntimeConf, cancel: Cancel | None = None) -> Args:
         """Return the variables of a command for an attachment."""
         return Args(
             command,
@@ -356,6 +375,7 @@ class CNIConfig:
             ifname=rt.ifname,
             args=rt.args_text,
             path=self.path,
+            cancel=cancel,
         )
 
     def _entry_path(self, net: NetworkConfigList | NetworkConfig, rt: RuntimeConf) -> str:
@@ -391,40 +411,6 @@ def _not_kept(network: str, path: str, e: OSError) -> CNIError:
     """Return the error for a result that cannot be kept."""
     return CNIError(
         IO_FAILURE, f'failed to set network "{network}" cached result: {path}: {e.strerror}'
-    )
-
-
-def _with_result(call: Call, plugin: NetworkConfig, program: str, conf: Input) -> Result:
-    """Run a plugin of a chain and return its result."""
-    try:
-        return call.with_result(program, conf)
-    except CNIError as e:
-        raise _prefixed(f"plugin {plugin.description} failed (add)", e) from e
-    except (TypeError, ValueError) as e:
-        raise _not_told(plugin, "add", e) from e
-
-
-def _without_result(
-    call: Call, plugin: NetworkConfig, program: str, conf: Input, what: str
-) -> None:
-    """Run a plugin of a chain."""
-    try:
-        call.without_result(program, conf)
-    except CNIError as e:
-        raise _prefixed(f"plugin {plugin.description} failed ({what})", e) from e
-    except (TypeError, ValueError) as e:
-        raise _not_told(plugin, what, e) from e
-
-
-def _prefixed(prefix: str, e: CNIError) -> CNIError:
-    """Return an error that says which step it happened in."""
-    return CNIError(e.code, f"{prefix}: {e.msg}", e.details)
-
-
-def _not_told(plugin: NetworkConfig, what: str, e: Exception) -> CNIError:
-    """Return the error for what a plugin cannot be given."""
-    return CNIError(
-        INVALID_NETWORK_CONFIG, f"plugin {plugin.description} cannot be called ({what}): {e}"
     )
 
 

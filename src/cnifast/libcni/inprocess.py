@@ -164,6 +164,8 @@ class InProcessCall:
 
     def _run(self, conf: Input) -> Result | None:
         """Run a plugin of ours."""
+        if self._args.cancel is not None:
+            self._args.cancel.check()
         command = self._args.command
         known: Known | None = conf.memo.get(command)
         try:
