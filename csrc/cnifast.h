@@ -572,4 +572,13 @@ int cnif_ipam_usage(const struct cnif_ipam_dir *dir, const struct cnif_ipam_rang
 
 void cnif_ipam_list_free(struct cnif_ipam_list *list);
 
+/* ---- netns: becoming a program ---- */
+
+/*
+ * Become the program argv[0] (found on PATH) in the namespace `netns_fd`, with
+ * a /sys that shows it.  Returns only on failure, in whatever namespace: the
+ * process must end then.
+ */
+int cnif_netns_exec(int netns_fd, const char *const *argv, struct cnif_err *reterr);
+
 #endif

@@ -12,7 +12,13 @@ import os
 from binascii import Error as Base64Error
 from binascii import a2b_base64, b2a_base64
 
-from cnifast.libcni.conf import RuntimeConf
+from cnifast.libcni.conf import (
+    RuntimeConf,
+    conf_from_bytes,
+    conf_list_from_bytes,
+    conf_list_from_conf,
+    is_list,
+)
 from cnifast.protocol.codec import DecodeError, dumps, loads, quote
 from cnifast.protocol.errors import IO_FAILURE, CNIError
 from cnifast.protocol.request import validate_container_id, validate_interface_name
@@ -23,6 +29,8 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Iterator
     from typing import Any, Self
+
+    from cnifast.libcni.conf import NetworkConfigList
 
 DIRECTORY = "/var/lib/cni"
 KIND = "cniCacheV1"
@@ -59,6 +67,16 @@ class CachedAttachment:
         self.rt = rt
         self.config = config
 
+    def load(self) -> NetworkConfigList:
+        """Return the network that the attachment was made by.
+
+        Raises:
+            ConfigError: it is not in order.
+        """
+        if is_list(self.config):
+            return conf_list_from_bytes(self.config)
+        return conf_list_from_conf(conf_from_bytes(self.config))
+
     def __repr__(self) -> str:
         return f"<CachedAttachment {self.network} {self.rt.container_id} {self.rt.ifname}>"
 
@@ -77,20 +95,27 @@ class NewEntry:
         Raises:
             OSError: there will not.
         """
-        directory = os.path.dirname(path)
         self.path = path
         self._temporary = ""
         try:
-            self._fd = os.open(directory, os.O_TMPFILE | os.O_WRONLY | os.O_CLOEXEC, 0o600)
+            self._fd = self._open_unnamed()
         except OSError:
-            # No such directory yet, or a file system that has only files with names.
-            os.makedirs(directory, mode=0o700, exist_ok=True)
-            self._fd = self._open_named()
+            os.makedirs(os.path.dirname(path), mode=0o700, exist_ok=True)
+            try:
+                self._fd = self._open_unnamed()
+            except OSError:  # not every file system has files without a name
+                self._temporary = self._new_name()
+                flags = os.O_CREAT | os.O_EXCL | os.O_WRONLY | os.O_CLOEXEC
+                self._fd = os.open(self._temporary, flags, 0o600)
 
-    def _open_named(self) -> int:
-        """Create the file under a name that nobody else uses."""
-        self._temporary = f"{self.path}.{os.urandom(8).hex()}.tmp"
-        return os.open(self._temporary, os.O_CREAT | os.O_EXCL | os.O_WRONLY | os.O_CLOEXEC, 0o600)
+    def _open_unnamed(self) -> int:
+        """Create a file that is nowhere yet."""
+        flags = os.O_TMPFILE | os.O_WRONLY | os.O_CLOEXEC
+        return os.open(os.path.dirname(self.path), flags, 0o600)
+
+    def _new_name(self) -> str:
+        """Return a name beside the path that nobody else uses."""
+        return f"{self.path}.{os.urandom(8).hex()}.tmp"
 
     def commit(self, data: bytes) -> None:
         """Write the file and put it in place of the one that is there.
@@ -102,16 +127,21 @@ class NewEntry:
         while left:
             left = left[os.write(self._fd, left) :]
         if not self._temporary:
-            source = f"/proc/self/fd/{self._fd}"
             try:
-                os.link(source, self.path, follow_symlinks=True)
+                self._name(self.path)
             except FileExistsError:
-                self._temporary = f"{self.path}.{os.urandom(8).hex()}.tmp"
-                os.link(source, self._temporary, follow_symlinks=True)
+                self._temporary = self._new_name()
+                self._name(self._temporary)
             else:
                 return
         os.rename(self._temporary, self.path)
         self._temporary = ""
+
+    def _name(self, path: str) -> None:
+        """Give the file a name."""
+        # Symbolic links are only followed where a directory is given, which is not looked at.
+        source = f"/proc/self/fd/{self._fd}"
+        os.link(source, path, src_dir_fd=self._fd, follow_symlinks=True)
 
     def __enter__(self) -> Self:
         return self

@@ -175,6 +175,13 @@ class NetworkConfigList:
             found.update(dict.fromkeys(plugin.capabilities))
         return tuple(found)
 
+    def extend(self, plugins: Sequence[NetworkConfig]) -> None:
+        """Add plugins after those that are there; ``bytes`` has them, too, then."""
+        if plugins:
+            self.plugins += plugins
+            whole = {**loads(self.bytes), "loadOnlyInlinedPlugins": True}
+            self.bytes = dumps({**whole, "plugins": [plugin.conf for plugin in self.plugins]})
+
     def __repr__(self) -> str:
         return f"<NetworkConfigList {self.name}: {', '.join(p.type for p in self.plugins)}>"
 
@@ -298,6 +305,14 @@ def conf_list_from_conf(conf: NetworkConfig) -> NetworkConfigList:
     """Return a network that has one plugin: what a configuration of the old form stands for."""
     shown = {"name": conf.name, "cniVersion": conf.cni_version, "plugins": [conf.conf]}
     return NetworkConfigList(conf.name, conf.cni_version, [conf], dumps(shown))
+
+
+def is_list(data: bytes) -> bool:
+    """Tell whether JSON is a configuration list rather than one plugin's configuration."""
+    try:
+        return "plugins" in loads(data)
+    except (DecodeError, TypeError):
+        return False  # whoever decodes it says what is wrong with it
 
 
 def inject_conf(original: NetworkConfig, values: Mapping[str, Any]) -> NetworkConfig:

@@ -9,6 +9,7 @@ from cnifast.libcni.conf import (
     conf_from_bytes,
     conf_list_from_bytes,
     conf_list_from_conf,
+    is_list,
 )
 
 TYPE_CHECKING = False
@@ -65,7 +66,11 @@ def conf_from_file(path: str) -> NetworkConfig:
     Raises:
         ConfigError: it cannot be read, or is not in order.
     """
-    data = _read(path)
+    return _single(path, _read(path))
+
+
+def _single(path: str, data: bytes) -> NetworkConfig:
+    """Return the configuration that was read from a file."""
     try:
         return conf_from_bytes(data)
     except ConfigError as e:
@@ -81,11 +86,15 @@ def conf_list_from_file(path: str) -> NetworkConfigList:
     Raises:
         ConfigError: it cannot be read, is not in order, or has no plugins.
     """
-    data = _read(path)
+    return _list(path, _read(path))
+
+
+def _list(path: str, data: bytes) -> NetworkConfigList:
+    """Return the network that was read from a file, with the plugins in its folder."""
     try:
         found = conf_list_from_bytes(data)
         if not found.load_only_inlined_plugins:
-            found.plugins += plugin_confs_from_files(os.path.dirname(path), found.name)
+            found.extend(plugin_confs_from_files(os.path.dirname(path), found.name))
     except ConfigError as e:
         raise ConfigError(f"{path}: {e.msg}") from None
     if not found.plugins:
@@ -144,6 +153,27 @@ def load_network_conf(directory: str, name: str) -> NetworkConfigList:
 
 
 load_conf_list = load_network_conf
+
+
+def load_all(directory: str) -> list[NetworkConfigList]:
+    """Return all networks of a directory in the lexical order of their files' names.
+
+    Raises:
+        NoConfigsFoundError: there are none.
+        ConfigError: one is not in order.
+    """
+    paths = conf_files(directory, (".conf", ".conflist", ".json"))
+    if not paths:
+        raise NoConfigsFoundError(directory)
+    return [_network_from_file(path) for path in paths]
+
+
+def _network_from_file(path: str) -> NetworkConfigList:
+    """Return the network in a file: a list if it is called one or has "plugins"."""
+    data = _read(path)
+    if path.endswith(".conflist") or is_list(data):
+        return _list(path, data)
+    return conf_list_from_conf(_single(path, data))
 
 
 def _read(path: str) -> bytes:
