@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import os
 import sys
 
@@ -26,6 +27,7 @@ def main(argv: list[str] | None = None) -> int:
     arguments = sys.argv[1:] if argv is None else argv
     if arguments and COMMANDS.get(arguments[0], ("",))[0] == "cnifast.cli.network":
         # As a whole command it must not take longer than what it runs, so nothing else is loaded.
+        gc.disable()
         from cnifast.cli.network import main as network
 
         status = network(arguments[0], arguments[1:])

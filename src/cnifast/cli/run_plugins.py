@@ -9,7 +9,6 @@ from __future__ import annotations
 import os
 
 from cnifast.invoke.process import ProcessCall, ProcessExec
-from cnifast.plugins import MODULES
 from cnifast.protocol.errors import CNIError
 
 TYPE_CHECKING = False
@@ -63,6 +62,8 @@ class _Programs(ProcessExec):
         try:
             return super().find_in_path(plugin, path)
         except CNIError:
+            from cnifast.plugins import MODULES
+
             if plugin in MODULES:
                 return ""
             raise

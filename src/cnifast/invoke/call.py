@@ -13,8 +13,8 @@ import os
 
 from cnifast.protocol.codec import loads
 from cnifast.protocol.errors import TRY_AGAIN_LATER, CNIError
+from cnifast.protocol.keys import text, wrong_kind
 from cnifast.protocol.request import encode_input
-from cnifast.protocol.schema import fold, lookup, wrong_kind
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -197,7 +197,7 @@ class Input:
         conf = loads(data)
         if type(conf) is not dict:
             raise wrong_kind(conf, "", "network config")
-        found = cls(plugin or _text(conf, "type"), conf, _text(conf, "cniVersion"))
+        found = cls(plugin or text(conf, "type"), conf, text(conf, "cniVersion"))
         found._stdin = data
         return found
 
@@ -211,17 +211,3 @@ class Input:
         if self._stdin is None:
             self._stdin = encode_input(self.conf, self.previous, self.version)
         return self._stdin
-
-
-def _text(conf: dict[str, Any], key: str) -> str:
-    """Return a text of a configuration, empty when it is absent.
-
-    Raises:
-        DecodeError: it is something else.
-    """
-    value = lookup(conf, fold(key))
-    if value is None:
-        return ""
-    if type(value) is not str:
-        raise wrong_kind(value, key, "string")
-    return value

@@ -6,9 +6,9 @@ binary or to nothing of that name.
 
 from __future__ import annotations
 
+from cnifast.invoke.answer import decode_result
 from cnifast.invoke.exec import exec_plugin
 from cnifast.invoke.find import find
-from cnifast.invoke.process import decode_result
 from cnifast.invoke.shimfile import is_ours
 from cnifast.protocol.errors import CNIError, RunCold
 

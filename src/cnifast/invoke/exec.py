@@ -10,13 +10,11 @@ from __future__ import annotations
 import os
 import time
 
-from cnifast.protocol.codec import DecodeError, loads, quote
-from cnifast.protocol.errors import INTERNAL, TRY_AGAIN_LATER, CNIError
-from cnifast.protocol.schema import TEXT, UINT, Struct, field
+from cnifast.protocol.errors import INTERNAL, TRY_AGAIN_LATER
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Callable, Mapping
 
     from cnifast.invoke.call import Cancel
 
@@ -27,14 +25,6 @@ _BUSY_RETRIES = 5  # once a second, for a program that is just being installed
 _RESTORED = (13, 25)  # SIGPIPE and SIGXFSZ, which the interpreter ignores and a child would, too
 
 
-class _Error(Struct):
-    """The error that a plugin prints."""
-
-    code = field("code", UINT, 0)
-    msg = field("msg", TEXT, "")
-    details = field("details", TEXT, "")
-
-
 def exec_plugin(
     path: str,
     stdin: bytes,
@@ -43,6 +33,7 @@ def exec_plugin(
     stderr: int = 2,
     timeout: float | None = None,
     cancel: Cancel | None = None,
+    meanwhile: Callable[[], object] | None = None,
 ) -> bytes:
     """Execute the program at ``path`` and return what it printed on standard output.
 
@@ -56,6 +47,7 @@ def exec_plugin(
         stderr: a file descriptor.
         timeout: seconds until the program is killed; None waits for as long as it takes.
         cancel: what tells that the program is to be killed.
+        meanwhile: what to do while the program is at work.
 
     Raises:
         CNIError: the program failed; code and text are the program's own if it gave any.  Code
@@ -66,12 +58,16 @@ def exec_plugin(
         streams.extend(os.memfd_create(name) for name in ("stdin", "stdout", "stderr"))
         _write_all(streams[0], stdin)
         os.lseek(streams[0], 0, os.SEEK_SET)
-        code, failure = _run(path, streams, env, timeout, cancel)
+        code, failure = _run(path, streams, env, timeout, cancel, meanwhile)
         output, errors = _read_all(streams[1]), _read_all(streams[2])
     finally:
         for fd in streams:
             os.close(fd)
-    error = _plugin_error(code, failure, output, errors) if failure else None
+    error = None
+    if failure:
+        from cnifast.invoke.answer import plugin_error  # noqa: PLC0415 - when it is needed
+
+        error = plugin_error(code, failure, output, errors)
     if errors and (error is None or not error.has_stderr):
         try:  # noqa: SIM105 - contextlib would cost more than the call
             _write_all(stderr, errors)
@@ -88,6 +84,7 @@ def _run(
     env: Mapping[str, str],
     timeout: float | None,
     cancel: Cancel | None,
+    meanwhile: Callable[[], object] | None,
 ) -> tuple[int, str]:
     """Run the program until it ends; return how it failed, "" if it did not, and with what code.
 
@@ -109,6 +106,8 @@ def _run(
                 return INTERNAL, f"netplugin failed with no error message: fork/exec {path}: {why}"
             retries -= 1
             time.sleep(1)
+    if meanwhile is not None:
+        meanwhile()
     why = ""
     if timeout is not None or cancel is not None:
         why = _unwanted(pid, timeout, cancel)
@@ -150,34 +149,3 @@ def _write_all(fd: int, data: bytes) -> None:
 def _read_all(fd: int) -> bytes:
     """Return the content of a file in memory, up to OUTPUT_MAX bytes."""
     return os.pread(fd, min(os.fstat(fd).st_size, OUTPUT_MAX), 0)
-
-
-class _PluginError(CNIError):
-    """The failure of a program; whether what it printed on standard error is part of it."""
-
-    def __init__(self, code: int, msg: str, details: str = "", *, has_stderr: bool = False) -> None:
-        super().__init__(code, msg, details)
-        self.has_stderr = has_stderr
-
-
-def _plugin_error(code: int, failure: str, output: bytes, errors: bytes) -> _PluginError:
-    """Return the error for a program that failed, from what it printed.
-
-    ``code`` is 0 when the program may have one of its own to tell.
-    """
-    heard = quote(errors.decode("utf-8", "replace")) if errors else ""
-    on_stderr = f"stderr: {heard}" if heard else ""
-    if code:
-        return _PluginError(code, failure, on_stderr, has_stderr=True)
-    if not output:
-        if not errors:
-            return _PluginError(INTERNAL, f"netplugin failed with no error message: {failure}")
-        return _PluginError(INTERNAL, f"netplugin failed: {heard}: {failure}", has_stderr=True)
-    try:
-        error = _Error.decode(loads(output))
-    except DecodeError as e:
-        shown = quote(output.decode("utf-8", "replace"))
-        msg = f"netplugin failed but its error message {shown} cannot be parsed: {e}: {failure}"
-        return _PluginError(INTERNAL, msg, on_stderr, has_stderr=True)
-    msg = error.msg or f"netplugin failed with no error message: {failure}"
-    return _PluginError(error.code or INTERNAL, msg, error.details)

@@ -2,23 +2,19 @@
 
 from __future__ import annotations
 
-from cnifast.invoke.call import Args, VersionInfo
+from cnifast.invoke.call import Args
 from cnifast.invoke.exec import exec_plugin
 from cnifast.invoke.find import find_in_path
-from cnifast.protocol.codec import DecodeError, dumps, loads, quote
-from cnifast.protocol.errors import DECODING_FAILURE, INTERNAL, CNIError
-from cnifast.protocol.result import Result
-from cnifast.protocol.schema import TEXT, Struct, array, field, lookup
-from cnifast.protocol.versions import CURRENT
+from cnifast.protocol.errors import CNIError
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Callable, Mapping
+    from types import ModuleType
     from typing import Self
 
-    from cnifast.invoke.call import Cancel, Input
-
-_SHOWN_MAX = 200  # characters of an output that is quoted
+    from cnifast.invoke.call import Cancel, Input, VersionInfo
+    from cnifast.protocol.result import Result
 
 
 class ProcessExec:
@@ -53,18 +49,25 @@ class ProcessExec:
         Raises:
             CNIError: it failed, or its answer is none.
         """
+        from cnifast.invoke import answer  # noqa: PLC0415 - when it is needed
+
         # What plugins before VERSION existed insist on before they look at the command.
         env = Args("VERSION", netns="dummy", ifname="dummy", path="dummy").environment()
         try:
-            output = self.run(found, dumps({"cniVersion": CURRENT}), env)
+            output = self.run(found, answer.VERSION_INPUT, env)
         except CNIError as e:
-            if str(e) == "unknown CNI_COMMAND: VERSION":
-                return VersionInfo(CURRENT, ("0.1.0",))
+            if str(e) == answer.NO_VERSION:
+                return answer.BEFORE_VERSION
             raise
-        return _version_info(found, output)
+        return answer.version_info(found, output)
 
     def run(
-        self, found: str, stdin: bytes, env: Mapping[str, str], cancel: Cancel | None = None
+        self,
+        found: str,
+        stdin: bytes,
+        env: Mapping[str, str],
+        cancel: Cancel | None = None,
+        meanwhile: Callable[[], object] | None = None,
     ) -> bytes:
         """Execute a program and return what it printed.
 
@@ -72,7 +75,13 @@ class ProcessExec:
             CNIError: it failed.
         """
         return exec_plugin(
-            found, stdin, env, stderr=self.stderr, timeout=self.timeout, cancel=cancel
+            found,
+            stdin,
+            env,
+            stderr=self.stderr,
+            timeout=self.timeout,
+            cancel=cancel,
+            meanwhile=meanwhile,
         )
 
 
@@ -92,14 +101,9 @@ class ProcessCall:
         Raises:
             CNIError: it failed, or printed something that is not a result.
         """
-        output = self._exec.run(found, conf.stdin, self._env, self._cancel)
-        try:
-            return decode_result(output, conf.version)
-        except DecodeError as e:
-            shown = quote(output.decode("utf-8", "replace")[:_SHOWN_MAX])
-            raise CNIError(
-                DECODING_FAILURE, f"{found} printed no result: {e}", f"it printed {shown}"
-            ) from None
+        output = self._exec.run(found, conf.stdin, self._env, self._cancel, _prepare)
+        result: Result = _prepare().required_result(found, output, conf.version)
+        return result
 
     def without_result(self, found: str, conf: Input) -> None:
         """Execute a program; see `cnifast.invoke.call.Call`.
@@ -116,40 +120,8 @@ class ProcessCall:
         """Do nothing: nothing is kept."""
 
 
-def decode_result(output: bytes, version: str) -> Result:
-    """Return the result that a program printed; one without a version is of the given one.
+def _prepare() -> ModuleType:
+    """Return what understands answers; it is loaded while the program is at work."""
+    from cnifast.invoke import answer  # noqa: PLC0415 - when it is needed
 
-    Raises:
-        DecodeError: it is not a result.
-    """
-    printed = loads(output)
-    if type(printed) is dict:
-        own = lookup(printed, "cniversion")
-        if type(own) is str and own:
-            version = own
-    return Result.from_json({} if printed is None else printed, version)
-
-
-class _VersionAnswer(Struct):
-    """What a program prints for VERSION."""
-
-    cni_version = field("cniVersion", TEXT, "")
-    supported = field("supportedVersions", array(TEXT), ())
-
-
-def _version_info(found: str, output: bytes) -> VersionInfo:
-    """Return the answer to VERSION that a program printed."""
-    try:
-        answer = _VersionAnswer.decode(loads(output))
-    except DecodeError as e:
-        raise CNIError(DECODING_FAILURE, f"{found}: decoding version info: {e}") from None
-    if not answer.cni_version:
-        raise CNIError(INTERNAL, f"{found}: decoding version info: missing field cniVersion")
-    supported = answer.supported
-    if not supported:
-        if answer.cni_version != "0.2.0":
-            raise CNIError(
-                INTERNAL, f"{found}: decoding version info: missing field supportedVersions"
-            )
-        supported = ("0.1.0", "0.2.0")
-    return VersionInfo(answer.cni_version, supported)
+    return answer

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from cnifast.invoke.process import ProcessExec
     from cnifast.libcni.aio import AsyncCNIConfig
     from cnifast.libcni.api import CNIConfig
-    from cnifast.libcni.cache import CachedAttachment
+    from cnifast.libcni.cached import CachedAttachment
     from cnifast.libcni.conf import (
         ConfigError,
         NetworkConfig,
@@ -74,7 +74,7 @@ _ELSEWHERE = {
     "AsyncCNIConfig": "cnifast.libcni.aio",
     "CNIConfig": "cnifast.libcni.api",
     "Cancel": "cnifast.invoke.call",
-    "CachedAttachment": "cnifast.libcni.cache",
+    "CachedAttachment": "cnifast.libcni.cached",
     "InProcessExec": "cnifast.libcni.inprocess",
     "ProcessExec": "cnifast.invoke.process",
 }

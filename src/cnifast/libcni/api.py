@@ -10,7 +10,6 @@ from cnifast.invoke.process import ProcessExec
 from cnifast.libcni import cache
 from cnifast.libcni.conf import ConfigError, NetworkConfigList
 from cnifast.libcni.step import prefixed, with_result, without_result
-from cnifast.protocol import versions
 from cnifast.protocol.codec import DecodeError, quote
 from cnifast.protocol.errors import (
     INCOMPATIBLE_CNI_VERSION,
@@ -27,7 +26,7 @@ if TYPE_CHECKING:
     from typing import Any
 
     from cnifast.invoke.call import Cancel, Exec, VersionInfo
-    from cnifast.libcni.cache import CachedAttachment
+    from cnifast.libcni.cached import CachedAttachment
     from cnifast.libcni.conf import NetworkConfig, RuntimeConf
     from cnifast.protocol.result import Result
 
@@ -197,8 +196,10 @@ class CNIConfig:
         entry_path = self._entry_path(net, rt)
         result: Result | None = None
         if _at_least(net.cni_version, "0.4.0"):
+            from cnifast.libcni import cached  # noqa: PLC0415 - ADD does without
+
             try:
-                result = cache.read_result(entry_path, net.cni_version)
+                result = cached.read_result(entry_path, net.cni_version)
             except (CNIError, ValueError):
                 cache.remove(entry_path)
         with self.exec.call(self._args("DEL", rt, cancel)) as call:
@@ -302,14 +303,18 @@ class CNIConfig:
         Raises:
             CNIError: it cannot be read.
         """
-        return list(cache.attachments(self.cache_dir or cache.DIRECTORY, container_id))
+        from cnifast.libcni import cached  # noqa: PLC0415 - ADD does without
+
+        return list(cached.attachments(self.cache_dir or cache.DIRECTORY, container_id))
 
     def _cached_result(
         self, net: NetworkConfigList | NetworkConfig, rt: RuntimeConf
     ) -> Result | None:
         """Return the result of ADD."""
+        from cnifast.libcni import cached  # noqa: PLC0415 - ADD does without
+
         try:
-            return cache.read_result(self._entry_path(net, rt), net.cni_version)
+            return cached.read_result(self._entry_path(net, rt), net.cni_version)
         except ValueError as e:
             raise CNIError(
                 INTERNAL, f'failed to get network "{net.name}" cached result: {e}'
@@ -319,8 +324,10 @@ class CNIConfig:
         self, net: NetworkConfigList | NetworkConfig, rt: RuntimeConf
     ) -> tuple[bytes, RuntimeConf] | None:
         """Return what ADD was given."""
+        from cnifast.libcni import cached  # noqa: PLC0415 - ADD does without
+
         try:
-            return cache.read_config(self._entry_path(net, rt), net.name, rt)
+            return cached.read_config(self._entry_path(net, rt), net.name, rt)
         except DecodeError as e:
             raise CNIError(INTERNAL, str(e)) from None
 
@@ -349,7 +356,9 @@ class CNIConfig:
 
     def _validate(self, plugin: NetworkConfig, version: str) -> None:
         """Raise unless a plugin is there and speaks a version."""
-        version = version or versions.OLDEST
+        from cnifast.protocol.versions import OLDEST  # noqa: PLC0415 - ADD does without
+
+        version = version or OLDEST
         if version not in self.get_version_info(plugin.type).supported_versions:
             raise CNIError(
                 INCOMPATIBLE_CNI_VERSION,
@@ -420,7 +429,9 @@ def _at_least(version: str, other: str) -> bool:
     Raises:
         CNIError: it is no version.
     """
+    from cnifast.protocol.versions import at_least  # noqa: PLC0415 - ADD does without
+
     try:
-        return versions.at_least(version, other)
+        return at_least(version, other)
     except DecodeError as e:
         raise CNIError(INVALID_NETWORK_CONFIG, str(e)) from None

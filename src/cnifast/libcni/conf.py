@@ -6,17 +6,16 @@ What is decoded is decoded once; a configuration can be used for any number of a
 from __future__ import annotations
 
 from cnifast.invoke.call import Input
-from cnifast.protocol import versions
 from cnifast.protocol.codec import DecodeError, dumps, loads, quote
 from cnifast.protocol.errors import INVALID_NETWORK_CONFIG, CNIError
-from cnifast.protocol.netconf import NetConf
-from cnifast.protocol.schema import fold, kind_of
+from cnifast.protocol.keys import fold, kind_of, lookup, text, wrong_kind
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
     from typing import Any
 
+    from cnifast.protocol.netconf import NetConf
     from cnifast.protocol.result import Result
 
 _LIST = "error parsing configuration list"
@@ -73,37 +72,43 @@ class RuntimeConf:
 class NetworkConfig:
     """The configuration of one plugin.
 
-    ``network`` has what all plugins share, ``conf`` is the whole decoded object, which nobody
-    changes, and ``bytes`` its text.
+    ``conf`` is the whole decoded object, which nobody changes, and ``bytes`` its text.  A plugin
+    within a list needs neither name nor version.  ``capabilities`` are those that it declares.
     """
 
-    __slots__ = ("_prepared", "bytes", "conf", "network")
+    __slots__ = ("_prepared", "bytes", "capabilities", "cni_version", "conf", "name", "type")
 
-    def __init__(self, network: NetConf, conf: dict[str, Any], data: bytes) -> None:
-        self.network = network
+    def __init__(
+        self,
+        conf: dict[str, Any],
+        data: bytes,
+        *,
+        name: str,
+        plugin: str,
+        cni_version: str,
+        capabilities: tuple[str, ...],
+    ) -> None:
         self.conf = conf
         self.bytes = data
+        self.name = name
+        self.type = plugin
+        self.cni_version = cni_version
+        self.capabilities = capabilities
         self._prepared: tuple[str, str, dict[str, Any], dict[str, Any]] | None = None
 
     @property
-    def name(self) -> str:
-        """The network's name, which a plugin within a list does not need."""
-        return self.network.name
+    def network(self) -> NetConf:
+        """What all plugins share, decoded.
 
-    @property
-    def type(self) -> str:
-        """The plugin's name."""
-        return self.network.type
+        Raises:
+            ConfigError: a value in it is of the wrong kind.
+        """
+        from cnifast.protocol.netconf import NetConf  # noqa: PLC0415 - when it is needed
 
-    @property
-    def cni_version(self) -> str:
-        """The version of the specification, which a plugin within a list does not need."""
-        return self.network.cni_version
-
-    @property
-    def capabilities(self) -> tuple[str, ...]:
-        """The capabilities that the plugin declares."""
-        return tuple(name for name, has in self.network.capabilities.items() if has)
+        try:
+            return NetConf.decode(self.conf)
+        except DecodeError as e:
+            raise ConfigError(f"error parsing configuration: {e}") from None
 
     @property
     def description(self) -> str:
@@ -125,8 +130,7 @@ class NetworkConfig:
             prepared = self._prepared = (name, version, conf, {})
         _, _, conf, memo = prepared
         if capability_args:
-            declared = self.network.capabilities
-            given = {key: v for key, v in capability_args.items() if declared.get(key)}
+            given = {key: v for key, v in capability_args.items() if key in self.capabilities}
             if given:
                 conf, memo = _injected(conf, {"runtimeConfig": given}), {}
         return Input(self.type, conf, version, previous, memo)
@@ -205,10 +209,38 @@ def _conf(conf: Any, data: bytes) -> NetworkConfig:
         ConfigError: it has no type.
         DecodeError: a value in it is of the wrong kind.
     """
-    network = NetConf.decode(conf)
-    if not network.type:
+    if conf is None:
+        conf = {}
+    elif type(conf) is not dict:
+        raise wrong_kind(conf, "", "configuration")
+    found = NetworkConfig(
+        conf,
+        data,
+        name=text(conf, "name"),
+        plugin=text(conf, "type"),
+        cni_version=text(conf, "cniVersion"),
+        capabilities=_capabilities(conf),
+    )
+    if not found.type:
         raise ConfigError("error parsing configuration: missing 'type'")
-    return NetworkConfig(network, conf, data)
+    return found
+
+
+def _capabilities(conf: dict[str, Any]) -> tuple[str, ...]:
+    """Return the capabilities that a plugin's configuration declares.
+
+    Raises:
+        DecodeError: they are not truth values by name.
+    """
+    given = lookup(conf, "capabilities")
+    if given is None:
+        return ()
+    if type(given) is not dict:
+        raise wrong_kind(given, "capabilities", "object")
+    for name, has in given.items():
+        if type(has) is not bool and has is not None:
+            raise wrong_kind(has, f"capabilities.{name}", "bool")
+    return tuple(name for name, has in given.items() if has)
 
 
 def conf_list_from_bytes(data: bytes) -> NetworkConfigList:
@@ -288,6 +320,8 @@ def _version(conf: dict[str, Any]) -> str:
     for i, entry in enumerate(offered):
         if type(entry) is not str:
             raise ConfigError(f"{_LIST}: invalid type for cniVersions index {i}: {kind_of(entry)}")
+    from cnifast.protocol import versions  # noqa: PLC0415 - few configurations have that
+
     places = [f"cniVersions entry {entry} at index {i}" for i, entry in enumerate(offered)]
     if version:
         offered, places = [*offered, version], [*places, f"cniVersion {version}"]

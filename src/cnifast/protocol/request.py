@@ -8,7 +8,6 @@ from __future__ import annotations
 
 from cnifast.protocol.codec import dumps
 from cnifast.protocol.errors import INVALID_ENVIRONMENT, INVALID_NETWORK_CONFIG, CNIError
-from cnifast.protocol.result import parse_prev_result
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -146,6 +145,8 @@ class Request:
         """
         if self._previous is not None:
             return self._previous.copy()
+        from cnifast.protocol.result import parse_prev_result  # noqa: PLC0415 - see libcni
+
         return parse_prev_result(self.conf, self.cni_version)
 
 
