@@ -76,13 +76,12 @@ def read_result(path: str, version: str) -> Result | None:
     data = _read(path)
     if data is None:
         return None
-    try:
-        entry = _Entry.decode(loads(data))
-    except DecodeError:
-        entry = _Entry()
-    printed = entry.result if entry.kind == KIND else loads(data)
-    if printed is None:
-        printed = {}
+    printed = loads(data)
+    if type(printed) is dict and "kind" in printed:
+        entry = _Entry.decode(printed)
+        if entry.kind != KIND:
+            raise DecodeError(f"it is of the kind {quote(entry.kind)}")
+        printed = entry.result
     own = lookup(printed, "cniversion") if type(printed) is dict else None
     return Result.from_json(printed, own if type(own) is str else "").as_version(version)
 
