@@ -725,5 +725,13 @@ int cnif_iptables_jumps(struct cnif_nlsock *sock, uint8_t family, const char *fr
 /* The index of the link that packets to an address leave by. */
 int cnif_route_find(struct cnif_nlsock *sock, const struct cnif_ip *to, int32_t *ret_oif,
                     struct cnif_err *reterr);
+/* ---- netns: becoming a program ---- */
+
+/*
+ * Become the program argv[0] (found on PATH) in the namespace `netns_fd`, with
+ * a /sys that shows it.  Returns only on failure, in whatever namespace: the
+ * process must end then.
+ */
+int cnif_netns_exec(int netns_fd, const char *const *argv, struct cnif_err *reterr);
 
 #endif

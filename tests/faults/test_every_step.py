@@ -374,7 +374,9 @@ def test_failed_gc(scene: Callable[..., Scene], case: Case) -> None:
             return
 
 
-@some_cases("plain", "nftables", "iptables", "macvlan", "flannel", "ports-nftables", "ports-iptables")
+@some_cases(
+    "plain", "nftables", "iptables", "macvlan", "flannel", "ports-nftables", "ports-iptables"
+)
 def test_killed_add(scene: Callable[..., Scene], case: Case) -> None:
     """At whichever step an ADD is killed, DEL leaves nothing."""
     the = scene(case)
@@ -384,7 +386,9 @@ def test_killed_add(scene: Callable[..., Scene], case: Case) -> None:
         assert changes(before, the.state()) == [], outcome
 
 
-@some_cases("plain", "nftables", "iptables", "macvlan", "flannel", "ports-nftables", "ports-iptables")
+@some_cases(
+    "plain", "nftables", "iptables", "macvlan", "flannel", "ports-nftables", "ports-iptables"
+)
 def test_killed_delete(scene: Callable[..., Scene], case: Case) -> None:
     """At whichever step a DEL is killed, the next one leaves nothing."""
     the = scene(case)

@@ -215,6 +215,32 @@ class Result:
                 link.mtu, link.socket_path, link.pci_id = 0, "", ""
         return cls(lists.interfaces, lists.ips, lists.routes, lists.dns, own)
 
+    def as_version(self, version: str) -> Result:
+        """Return the result that whoever reads it in the form of a version gets.
+
+        Raises:
+            ConversionError: the version is unknown, or it needs an address and there is none.
+        """
+        if _FORM.get(version) == _LISTS == _FORM.get(self.cni_version):  # nothing is lost
+            return Result(self.interfaces, self.ips, self.routes, self.dns, version)
+        return Result.from_json(self.to_json(version), version)
+
+    def copy(self) -> Result:
+        """Return an equal result that shares nothing with this one that could be changed."""
+        return Result(
+            [
+                Interface(i.name, i.mac, i.mtu, i.sandbox, i.socket_path, i.pci_id)
+                for i in self.interfaces
+            ],
+            [IPConfig(i.address, i.gateway, i.interface) for i in self.ips],
+            [
+                Route(r.dst, r.gw, r.mtu, r.advmss, r.priority, r.table, r.scope)
+                for r in self.routes
+            ],
+            DNS(self.dns.nameservers, self.dns.domain, self.dns.search, self.dns.options),
+            self.cni_version,
+        )
+
     def to_json(self, version: str) -> dict[str, Any]:
         """Return the result as the JSON object of a version.
 
