@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
+from cnifast.kernel import Handle
 from helpers import nsutil
 from helpers.exchange import (
     GONE_SECONDS,
@@ -39,7 +40,8 @@ def scene(node: Node) -> Portmapped:
 def second_address(node: Node) -> None:
     """Give the node another address of each family."""
     node.ip(f"address add {OTHER[4]}/24 dev up0")
-    node.ip(f"address add {OTHER[6]}/64 dev up0 nodad")
+    with Handle(node.fd) as handle:  # which waits until the address can be asked
+        handle.add_address(handle.link("up0").index, f"{OTHER[6]}/64", nodad=True)
 
 
 @FAMILIES
@@ -117,10 +119,8 @@ def test_host_ip_is_masqueraded_by_itself(node: Node, scene: Portmapped, family:
     second_address(node)
     scene.first.add(mapping(8080, 80, host_ip=OTHER[family]))
     scene.second.add(mapping(8080, 80), snat=False)
-    ask = (scene.first.fd, "udp")
     seen = exchange((scene.first.fd, 80), scene.second.fd, "tcp", OTHER[family], 8080)
     assert seen == INSIDE[family]
-    del ask
     scene.first.delete()
     scene.second.delete()
     scene.second.add(mapping(8080, 80, "udp"), snat=False)
@@ -260,7 +260,7 @@ def test_the_mark_is_the_configured_one(node: Node, scene: Portmapped, bit: int 
     node.run("nft 'add chain inet watch post { type filter hook postrouting priority 95; }'")
     value = 1 << (13 if bit is None else bit)
     node.run(f"nft add rule inet watch post meta mark {value:#x} counter")
-    node.run("nft add rule inet watch post meta mark 0 counter")
+    node.run("nft add rule inet watch post meta l4proto udp meta mark 0 counter")
     conf: dict[str, Any] = {} if bit is None else {"markMasqBit": bit}
     scene.first.add(mapping(8080, 80, "udp"), **conf)
 
