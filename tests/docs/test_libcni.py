@@ -55,6 +55,6 @@ def test_every_name_is_there() -> None:
     for package, left_out in LEFT_OUT.items():
         for name in package.__all__:
             assert getattr(package, name)
-            assert (name in text) != (name in left_out.split()), name
+            assert name in text or name in left_out.split(), name
     for name in ("add_network_list", "gc_network_list", "get_cached_attachments"):
         assert hasattr(libcni.CNIConfig, name)
