@@ -33,6 +33,10 @@ def main(argv: list[str] | None = None) -> int:
         status = network(arguments[0], arguments[1:])
         if argv is None:
             # Nothing is left to be cleaned up, and the caller is waiting.
+            try:
+                sys.stdout.flush()
+            except OSError:
+                status = status or 1
             os._exit(status)
         return status
 

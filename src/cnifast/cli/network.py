@@ -38,6 +38,7 @@ usage: cnifast add|del|check NETWORK NETNS    attach, detach or check a containe
 
   -i, --ifname NAME     interface in the container (default: $CNI_IFNAME, else eth0)
   --container-id ID     of the container (default: made from NETNS, as cnitool does)
+  --timeout SECONDS     kill a plugin's program that takes longer (default: wait for it)
   --valid ID/IFNAME     of gc, any number of times: an attachment that stays (default: none does)
 
   NETCONFPATH   directory of .conflist, .conf and .json files (default: /etc/cni/net.d)
@@ -54,7 +55,7 @@ class UsageError(Exception):
 class Options:
     """What the command line says."""
 
-    __slots__ = ("all", "container_id", "ifname", "netns", "network", "valid")
+    __slots__ = ("all", "container_id", "ifname", "netns", "network", "timeout", "valid")
 
     def __init__(self) -> None:
         self.all = False
@@ -62,6 +63,7 @@ class Options:
         self.ifname = ""
         self.netns = ""
         self.network = ""
+        self.timeout: float | None = None
         self.valid: list[tuple[str, str]] = []
 
 
@@ -75,14 +77,13 @@ def main(command: str, arguments: Sequence[str]) -> int:
     except UsageError as e:
         sys.stderr.write(f"cnifast {command}: {e}\n{USAGE}")
         return EXIT_USAGE
-    plugins = Plugins(exits=True)
+    plugins = Plugins(exits=True, timeout=options.timeout)
     try:
         _COMMANDS[command](CNIConfig(plugin_path(), plugins.exec), options)
     except CNIError as e:
         sys.stderr.write(f"cnifast {command}: {describe(e)}\n")
         return 1
     finally:
-        sys.stdout.flush()
         plugins.leave_service()
     return 0
 
@@ -110,7 +111,7 @@ def parse(command: str, arguments: Sequence[str]) -> Options:
         if not word.startswith("-"):
             words.append(word)
             continue
-        if name not in ("-i", "--ifname", "--container-id", "--valid"):
+        if name not in ("-i", "--ifname", "--container-id", "--timeout", "--valid"):
             raise UsageError(f"there is no option {word}")
         if not joined:
             if not left:
@@ -118,12 +119,29 @@ def parse(command: str, arguments: Sequence[str]) -> Options:
             value = left.pop(0)
         if name == "--container-id":
             options.container_id = value
+        elif name == "--timeout":
+            options.timeout = seconds(value)
         elif name == "--valid":
             options.valid.append(_attachment(value))
         else:
             options.ifname = value
     _place(command, options, words)
     return options
+
+
+def seconds(text: str) -> float:
+    """Return a time of which there is some.
+
+    Raises:
+        UsageError: it is none.
+    """
+    try:
+        value = float(text)
+    except ValueError:
+        value = 0
+    if not 0 < value < 1e6:
+        raise UsageError(f"not a time in seconds: {text}")
+    return value
 
 
 def _attachment(text: str) -> tuple[str, str]:

@@ -53,13 +53,19 @@ def configure(parser: ArgumentParser) -> None:
         help="attach to this one (default: all in NETCONFPATH, in the order of their files)",
     )
     parser.add_argument("--container-id", metavar="ID", help="(default: a random one)")
+    parser.add_argument(
+        "--timeout",
+        metavar="SECONDS",
+        type=float,
+        help="kill a plugin's program that takes longer (default: wait for it)",
+    )
     parser.add_argument("program", metavar="PROGRAM")
     parser.add_argument("arguments", metavar="ARGUMENT", nargs="...")
 
 
 def run(args: Namespace) -> int:
     """Run the program; return its exit status, or 128 and the number of what killed it."""
-    plugins = Plugins(exits=True)
+    plugins = Plugins(exits=True, timeout=args.timeout)
     try:
         return _run(CNIConfig(plugin_path(), plugins.exec), args)
     except (CNIError, OSError) as e:

@@ -26,17 +26,18 @@ class Plugins:
 
     Args:
         exits: this process ends with the command.
+        timeout: seconds after which the program of a plugin is killed.
     """
 
     __slots__ = ("_leave", "exec")
 
-    def __init__(self, *, exits: bool) -> None:
+    def __init__(self, *, exits: bool, timeout: float | None = None) -> None:
         mode, socket = _settings()
         self._leave = ""
         if mode == "required" or (mode != "off" and os.path.exists(socket)):
-            self.exec: Exec = _Programs(exits=exits)
+            self.exec: Exec = _Programs(exits=exits, timeout=timeout)
         else:
-            self.exec = _here(exits=exits)
+            self.exec = _here(exits=exits, timeout=timeout)
             if mode == "auto":
                 self._leave = socket
 
@@ -53,8 +54,8 @@ class _Programs(ProcessExec):
 
     __slots__ = ("exits",)
 
-    def __init__(self, *, exits: bool) -> None:
-        super().__init__()
+    def __init__(self, *, exits: bool, timeout: float | None) -> None:
+        super().__init__(timeout=timeout)
         self.exits = exits
 
     def find_in_path(self, plugin: str, path: str) -> str:
@@ -100,7 +101,7 @@ class _Call(ProcessCall):
     def _here(self) -> Call:
         """Return the same command for plugins that are run in this process."""
         if self._ours is None:
-            self._ours = _here(exits=self._exits).call(self._args).__enter__()
+            self._ours = _here(exits=self._exits, timeout=None).call(self._args).__enter__()
         return self._ours
 
     def __exit__(self, *exc: object) -> None:
@@ -109,14 +110,14 @@ class _Call(ProcessCall):
             self._ours.__exit__(*exc)
 
 
-def _here(*, exits: bool) -> InProcessExec:
+def _here(*, exits: bool, timeout: float | None) -> InProcessExec:
     """Return what runs plugins in this process."""
     from cnifast.cli import paths
 
     paths.complete()
     from cnifast.libcni.inprocess import InProcessExec
 
-    return InProcessExec(exits=exits)
+    return InProcessExec(ProcessExec(timeout=timeout), exits=exits)
 
 
 def _settings() -> tuple[str, str]:

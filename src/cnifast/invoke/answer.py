@@ -6,7 +6,7 @@ from cnifast.invoke.call import VersionInfo
 from cnifast.protocol.codec import DecodeError, dumps, loads, quote
 from cnifast.protocol.errors import DECODING_FAILURE, INTERNAL, CNIError
 from cnifast.protocol.result import Result
-from cnifast.protocol.schema import TEXT, UINT, Struct, array, field, lookup
+from cnifast.protocol.schema import TEXT, UINT, Struct, array, field, fold, lookup
 from cnifast.protocol.versions import CURRENT
 
 VERSION_INPUT = dumps({"cniVersion": CURRENT})
@@ -40,7 +40,9 @@ def decode_result(output: bytes, version: str) -> Result:
     printed = loads(output)
     if type(printed) is dict:
         own = lookup(printed, "cniversion")
-        if type(own) is str and own:
+        if own == "":
+            printed = {key: value for key, value in printed.items() if fold(key) != "cniversion"}
+        elif type(own) is str:
             version = own
     return Result.from_json({} if printed is None else printed, version)
 

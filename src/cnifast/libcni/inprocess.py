@@ -122,8 +122,8 @@ class InProcessCall:
         self._exec = exec_
         self._args = args
         env: Any = _Environment(args)
-        check_environment(args.command, env)
         self._env: Mapping[str, str] = env
+        self._checked = False
         self._others: Call | None = None
         self._is_own: bool | None = None
         self._warm = exec_.take()
@@ -169,6 +169,9 @@ class InProcessCall:
         command = self._args.command
         known: Known | None = conf.memo.get(command)
         try:
+            if not self._checked:
+                check_environment(command, self._env)
+                self._checked = True
             if known is None:
                 known = conf.memo[command] = examine(conf.plugin, command, conf.conf)
             req = Request(
