@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import tempfile
 
-from cnifast.kernel import Handle, KernelError, NetNS
+from cnifast.kernel import Handle, KernelError, NetNS, hostports
 from cnifast.kernel import netns as namespaces
 from cnifast.kernel.nft import NftSocket, Owner
 
@@ -57,10 +57,18 @@ def _nftables(_: Handle, netns: NetNS) -> None:
         nft.add_masquerade(["192.0.2.1/24"], Owner("container", "eth0", "network"))
 
 
+def _hostports(_: Handle, netns: NetNS) -> None:
+    ports = [hostports.HostPort("tcp", 8080, 80, "192.0.2.1")]
+    wanted = hostports.HostPorts(ports, ["192.0.2.2/24"], mark_bit=13)
+    with NftSocket(netns) as nft:
+        hostports.add(nft, wanted, Owner("container", "eth0", "network"))
+
+
 TRIALS: dict[str, Trial] = {
     "bridge": _bridge,
     "VLAN filtering of bridges": _filtering,
     "veth": _veth,
     "macvlan": _macvlan,
     "masquerading by nftables": _nftables,
+    "host ports by nftables": _hostports,
 }
