@@ -317,6 +317,39 @@ static void test_delete_after_tampering(void)
     fake_kernel_close(&fake);
 }
 
+/* What was seen in two generations is not acted on; it is looked at again. */
+static void test_delete_between_changes(void)
+{
+    static const struct cnif_hostport four[] = {{IPPROTO_TCP, 8080, 80, {0}},
+                                                {IPPROTO_TCP, 2, 80, {0}},
+                                                {IPPROTO_TCP, 3, 80, {0}},
+                                                {IPPROTO_TCP, 4, 80, {0}}};
+    struct cnif_hostports had = want(four, 4);
+    struct cnif_hostport_entry *removed = NULL;
+    struct fake_kernel fake;
+    size_t count = 99;
+
+    fake_kernel_open(&fake);
+    fake_nft_generation(&fake, 0);
+    fake_nft_set(&fake, 1, "attachments", 16);
+    answer_attachment(&fake, 2, "1/-1/16/0 c1 eth0 net");
+    fake_nft_set(&fake, 3, "hostports4", 8);
+    answer_mapped(&fake, 4, key_tcp, "c1 eth0 net");
+    fake_nft_absent(&fake, 5, 11);
+    fake_nft_generation_of(&fake, 12, FAKE_NFT_GENID + 1);
+    fake_nft_absent(&fake, 13, 14);
+    fake_nft_generation(&fake, 15);
+    fake_nft_absent(&fake, 16, 26);
+    fake_nft_generation(&fake, 27);
+    fake_nft_absent(&fake, 28, 29);
+    CHECK(cnif_hostport_delete(&fake.sock, &had, &owner, &removed, &count, NULL) == 0);
+    while (fake_kernel_request(&fake))
+        CHECK(fake.request[5] == NFNL_SUBSYS_NFTABLES); /* not a batch */
+    CHECK(fake_kernel_left(&fake) == 0 && count == 0);
+    cnif_free(removed);
+    fake_kernel_close(&fake);
+}
+
 /* All that is there, attachments with their links first. */
 static void test_list(void)
 {
@@ -474,6 +507,7 @@ int main(void)
     test_delete_spares_others();
     test_delete_what_is_not_known();
     test_delete_after_tampering();
+    test_delete_between_changes();
     test_list();
     test_groups();
     test_records();
