@@ -111,6 +111,28 @@ int cnif_sysctl_write(int netns_fd, const struct cnif_sysctl *sysctls, size_t co
 int cnif_sysctl_read(int netns_fd, const char *path, char *value, size_t size,
                      struct cnif_err *reterr);
 
+/* ---- netns: sysctls that can be put back ---- */
+
+#define CNIF_SETTING_MAX 4096
+
+struct cnif_setting {
+    const char *path; /* below /proc/sys, with slashes */
+    const char *value;
+    bool has_old; /* what it was could be read, and has fit */
+    char old[CNIF_SETTING_MAX];
+};
+
+/*
+ * In the namespace `netns_fd` (-1: here), find all sysctls, keep what they are,
+ * and write them, those that have the value already included.  On failure all
+ * are as before.
+ */
+int cnif_settings_write(int netns_fd, struct cnif_setting *settings, size_t count,
+                        struct cnif_err *reterr);
+/* Undo that, last one first; all are tried, the first failure is reported. */
+int cnif_settings_restore(int netns_fd, const struct cnif_setting *settings, size_t count,
+                          struct cnif_err *reterr);
+
 /* ---- rtnl: links, addresses, routes ---- */
 
 #define CNIF_IFNAME_MAX 16
@@ -188,6 +210,8 @@ struct cnif_link_change {
     int netns_fd;      /* -1: keep */
     const char *name;  /* NULL: keep */
     const char *alias; /* NULL: keep */
+    uint32_t txqlen;   /* only if has_txqlen */
+    bool has_txqlen;
     bool has_mac;
     uint8_t mac[6];
 };

@@ -10,6 +10,7 @@ import table_bandwidth
 import table_bridge
 import table_check
 import table_others
+import table_tuning
 
 import golden
 from helpers.record import check_after, life, refusal
@@ -19,9 +20,13 @@ if TYPE_CHECKING:
     from helpers.node import Node
     from helpers.plugin import Runner
 
-LIVES = [*table_bridge.LIVES, *table_others.LIVES, *table_bandwidth.LIVES]
-REFUSED = [*table_bridge.REFUSED, *table_others.REFUSED, *table_bandwidth.REFUSED]
-DAMAGES = [*table_check.DAMAGES, *table_bandwidth.DAMAGES]
+CHAINED = (table_bandwidth, table_tuning)
+LIVES = [*table_bridge.LIVES, *table_others.LIVES]
+LIVES += [case for table in CHAINED for case in table.LIVES]
+REFUSED = [*table_bridge.REFUSED, *table_others.REFUSED]
+REFUSED += [case for table in CHAINED for case in table.REFUSED]
+DAMAGES = [*table_check.DAMAGES]
+DAMAGES += [damage for table in CHAINED for damage in table.DAMAGES]
 
 
 @pytest.mark.parametrize("case", LIVES, ids=str)
@@ -56,4 +61,4 @@ def test_check(node: Node, runner: Runner, damage: Damage) -> None:
     checked, deleted = check_after(node, damage, runner)
     expected = damage.code if damage.ours is None else damage.ours
     assert (checked.code, deleted.code) == (expected, 0), (checked, deleted)
-    assert set(node.strays()) <= {"m0", "m1", *table_bandwidth.LINKS}
+    assert set(node.strays()) <= {"m0", "m1", *table_bandwidth.LINKS, *table_tuning.LINKS}

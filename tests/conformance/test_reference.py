@@ -11,6 +11,7 @@ import table_bandwidth
 import table_bridge
 import table_check
 import table_others
+import table_tuning
 
 import golden
 from helpers.plugin import BinaryRunner
@@ -20,9 +21,13 @@ if TYPE_CHECKING:
     from helpers.case import Case, Damage
     from helpers.node import Node
 
-LIVES = [*table_bridge.LIVES, *table_others.LIVES, *table_bandwidth.LIVES]
-REFUSED = [*table_bridge.REFUSED, *table_others.REFUSED, *table_bandwidth.REFUSED]
-DAMAGES = [*table_check.DAMAGES, *table_bandwidth.DAMAGES]
+CHAINED = (table_bandwidth, table_tuning)
+LIVES = [*table_bridge.LIVES, *table_others.LIVES]
+LIVES += [case for table in CHAINED for case in table.LIVES]
+REFUSED = [*table_bridge.REFUSED, *table_others.REFUSED]
+REFUSED += [case for table in CHAINED for case in table.REFUSED]
+DAMAGES = [*table_check.DAMAGES]
+DAMAGES += [damage for table in CHAINED for damage in table.DAMAGES]
 
 
 @pytest.fixture(scope="session")
@@ -64,7 +69,7 @@ def test_expectations_of_check(
     node: Node, reference: str, release: tuple[int, ...], damage: Damage
 ) -> None:
     """The reference's CHECK answers what the table of damages expects, and its DEL succeeds."""
-    _need(release, damage.name)
+    _need(release, damage.name, damage.case.since)
     checked, deleted = check_after(node, damage, BinaryRunner("reference", reference))
     assert (checked.code, deleted.code) == (damage.code, 0), checked
 

@@ -129,7 +129,7 @@ def read_sysctl(path: str, netns: int = -1) -> str:
         KernelError: it cannot be read.
     """
     err = new_error()
-    value = ffi.new("char [256]")
+    value = ffi.new("char [4096]")
     check(lib.cnif_sysctl_read(netns, c_text(path), value, len(value), err), err)
     text: bytes = ffi.string(value)
     return text.decode()
