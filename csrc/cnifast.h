@@ -757,5 +757,21 @@ int cnif_route_find(struct cnif_nlsock *sock, const struct cnif_ip *to, int32_t 
  * process must end then.
  */
 int cnif_netns_exec(int netns_fd, const char *const *argv, struct cnif_err *reterr);
+/* ---- nft: what the pods of a cluster's node have in common ---- */
+
+/*
+ * Masquerade what comes from the subnets of the node's pods and leaves the cluster,
+ * and nothing else that cnif_cluster_masq was told of before.  A family of which no
+ * part of the cluster is given, or all of it, is not masqueraded.
+ */
+int cnif_cluster_masq(struct cnif_nlsock *sock, const struct cnif_ip *pods, size_t n_pods,
+                      const struct cnif_ip *cluster, size_t n_cluster, struct cnif_err *reterr);
+/*
+ * Of the frames that a promiscuous bridge with that MAC sends to its veth ports drop
+ * those that come from pods, which got there without it; its gateway addresses, with
+ * the prefix lengths of their subnets, may go on sending.  No gateways: drop none.
+ */
+int cnif_cluster_guard(struct cnif_nlsock *sock, const uint8_t mac[6],
+                       const struct cnif_ip *gateways, size_t count, struct cnif_err *reterr);
 
 #endif
