@@ -30,8 +30,8 @@ _SCOPE_UNIVERSE = 0
 
 
 def loopback(name: str) -> NetworkConfigList:
-    """Return the network that every sandbox is attached to first."""
-    conf = {"cniVersion": "1.0.0", "name": name, "plugins": [{"type": "loopback"}]}
+    """Return the network that every sandbox is attached to first, by whatever loopback plugin."""
+    conf = {"cniVersion": "0.4.0", "name": name, "plugins": [{"type": "loopback"}]}
     return conf_list_from_bytes(dumps(conf))
 
 

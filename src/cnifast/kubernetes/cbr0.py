@@ -7,7 +7,10 @@ from typing import TYPE_CHECKING
 from cnifast.kernel.cluster import drop_repeats, masquerade_leaving
 from cnifast.kernel.handle import IFF_PROMISC, Handle
 from cnifast.kernel.nft import NftSocket
-from cnifast.kubernetes.filtered import are_bridged_packets_filtered
+from cnifast.kubernetes.filtered import (
+    are_bridged_packets_filtered,
+    filter_bridged_packets,
+)
 from cnifast.protocol import ip
 
 if TYPE_CHECKING:
@@ -25,6 +28,10 @@ _SCOPE_UNIVERSE = 0
 
 class Cbr0:
     """The bridge, on the network namespace of the calling thread; it need not be there yet."""
+
+    def filter_packets(self) -> None:
+        """Have bridged packets pass the rules for routed ones, as far as the kernel can."""
+        filter_bridged_packets()
 
     def least_mtu(self) -> int:
         """Return the smallest MTU of the host's interfaces that are up, to and from which pods go.

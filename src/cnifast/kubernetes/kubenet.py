@@ -25,7 +25,6 @@ from cnifast.kubernetes.attachments import (
 )
 from cnifast.kubernetes.bandwidth import bandwidth_of
 from cnifast.kubernetes.cbr0 import MTU_MAX, Cbr0
-from cnifast.kubernetes.filtered import filter_bridged_packets
 from cnifast.kubernetes.kubenet_conf import (
     NAME,
     PodNetwork,
@@ -129,7 +128,7 @@ class KubenetNetworkPlugin:
         self._cluster = parse_cidrs(non_masquerade_cidr, "non-masquerade CIDR")
         self._host = host
         self._mtu = self._bridge.least_mtu() if mtu == USE_DEFAULT_MTU else mtu
-        filter_bridged_packets()
+        self._bridge.filter_packets()
         if self._hairpin_mode != HairpinMode.PROMISCUOUS_BRIDGE:
             self._bridge.leave_promiscuous()
 

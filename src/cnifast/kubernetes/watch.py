@@ -42,7 +42,7 @@ class DirectoryWatch:
     of by another one.
 
     Attributes:
-        failed: the system had no watches left; there are no more calls.
+        failed: there are no more calls: a call failed, or the system had no watches left.
     """
 
     def __init__(self, path: str, changed: Callable[[], None]) -> None:
@@ -81,16 +81,13 @@ class DirectoryWatch:
         poller.register(self._fd, select.POLLIN)
         poller.register(self._stop, select.POLLIN)
         try:
-            while True:
-                ready = {fd for fd, _ in poller.poll()}
-                if self._stop in ready:
-                    return
+            while self._stop not in {fd for fd, _ in poller.poll()}:
                 if self._relevant():
                     self._arm()
                     self._changed()
-        except OSError as e:
+        except Exception:  # noqa: BLE001 - whoever asks is told
             self.failed = True
-            _log.error("changes in %s will not be noticed any more: %s", self.path, e)
+            _log.warning("changes in %s will not be noticed any more", self.path, exc_info=True)
         finally:
             self._close_files()
 
