@@ -15,6 +15,7 @@ if TYPE_CHECKING:
 
     from cnifast.invoke.call import Args, Input
     from cnifast.kubernetes import DNSConfig, PortMapping
+    from helpers.node import Container, Node
 
 BRIDGE_MAC = "02:00:00:00:00:01"
 
@@ -200,3 +201,22 @@ class FakeBridge:
     def leave_promiscuous(self) -> None:
         """See `Cbr0`."""
         self._do("leave promiscuous")
+
+
+class NodeHost(FakeHost):
+    """A kubelet whose sandboxes are containers of a test's node."""
+
+    def __init__(self, node: Node) -> None:
+        super().__init__()
+        self.node = node
+
+    def start(self, id_: str) -> Container:
+        """Start a sandbox."""
+        container = self.node.new_container(id_)
+        self.netns[id_] = container.path
+        return container
+
+    def end(self, id_: str) -> None:
+        """End a sandbox, and its namespace with it."""
+        del self.netns[id_]
+        self.node.remove_container(self.node.containers[id_])

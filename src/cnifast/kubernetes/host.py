@@ -126,8 +126,7 @@ class ProcessHost:
         )
         sandbox = _Sandbox(process, port_mappings, dns, mac)
         if not _answers(process):
-            _end(process)
-            why = process.stderr.read() if process.stderr else b""
+            _, why = process.communicate()
             raise OSError(f"sandbox {id} ended: {why.decode(errors='replace').strip()}")
         with self._lock:
             taken = self._sandboxes.setdefault(id, sandbox)
