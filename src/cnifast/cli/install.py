@@ -62,7 +62,11 @@ def describe(path: str) -> str:
     found = shimfile.examine(path)
     if found is None:
         return f"{path}: not ours"
-    return f"{path}: cnifast {found.build}, {found.python or 'no interpreter'}"
+    python, script = found.entry(path)
+    if found.script:
+        return f"{path}: cnifast {found.build}, {python}"
+    package = os.path.dirname(script) or "a package of its own Python"
+    return f"{path}: cnifast {found.build}, {python or 'no Python'} with {package}"
 
 
 def install(directory: str, names: Sequence[str] = (), *, force: bool = False) -> list[str]:
