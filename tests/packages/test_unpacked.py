@@ -7,13 +7,15 @@ import json
 import os
 import shutil
 import subprocess
+import tarfile
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
 
 from cnifast import __version__
-from cnifast.cli.install import describe
+from cnifast.cli.__main__ import main
+from cnifast.cli.install import InstallError, describe, install
 from helpers import nsutil
 from helpers.bench import PATIENCE, end_left_service, left_service, wait_for
 from helpers.node import need_tools
@@ -243,3 +245,42 @@ def test_command_line_of_the_folder(unpacked: Path) -> None:
     )
     assert describe(str(unpacked / "bridge")).endswith(f"cnifast {__version__}, {PYTHON}")
     assert call(unpacked / "loopback") == (0, {})
+
+
+def test_install_from_the_archive(archive: Path, tmp_path: Path) -> None:
+    """Installing from the archive puts there what unpacking does, and keeps what is foreign."""
+    target = tmp_path / "bin"
+    target.mkdir()
+    (target / "loopback").write_text("theirs")
+    with pytest.raises(InstallError, match="not ours"):
+        install(str(target), archive=str(archive))
+    assert [path.name for path in target.iterdir()] == ["loopback"]
+    assert main(["plugins", "install", str(target), "--force", "--archive", str(archive)]) == 0
+    assert (target / "loopback.orig").read_text() == "theirs"
+    assert call(target / "loopback") == (0, {})
+    subprocess.run(["tar", "-C", tmp_path, "-xzf", archive], check=True)
+    assert content(target) == content(tmp_path) | {"loopback.orig": 0o644}
+
+
+def content(directory: Path) -> dict[str, int]:
+    """Return the modes of an installation's files; what Python wrote is left out."""
+    return {
+        str(path.relative_to(directory)): path.stat().st_mode & 0o777
+        for path in sorted(directory.rglob("*"))
+        if path.is_file()
+        and path.suffix not in {".pyc", ".md"}
+        and path.name != "LICENSE"
+        and path.relative_to(directory).parts[0] != "bin"
+    }
+
+
+def test_other_archives_are_refused(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """What is no archive, or has no plugin binary, is refused before anything is written."""
+    (tmp_path / "text").write_text("no archive")
+    with tarfile.open(tmp_path / "other.tgz", "w:gz") as other:
+        other.add(tmp_path / "text", "bridge")
+    for name in ("text", "other.tgz", "none"):
+        command = ["plugins", "install", str(tmp_path / "bin"), "--archive", str(tmp_path / name)]
+        assert main(command) == 1
+        assert f"{tmp_path}/{name}" in capsys.readouterr().err
+    assert not (tmp_path / "bin").exists()
