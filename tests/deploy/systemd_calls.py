@@ -9,6 +9,7 @@ the service afterwards.
 from __future__ import annotations
 
 import json
+import os
 import subprocess
 import sys
 from pathlib import Path
@@ -72,8 +73,10 @@ def main() -> None:
     show = ("systemctl", "show", "cnifast.service", "--value", "-p")
     said["restarts"] = run(*show, "NRestarts")
     said["state"] = run(*show, "ActiveState")
-    status = Path(f"/proc/{run(*show, 'MainPID')}/status").read_text()
-    said["status"] = status
+    process = Path("/proc", run(*show, "MainPID"))
+    said["status"] = (process / "status").read_text()
+    same = os.path.samefile(process / "ns" / "mnt", "/proc/self/ns/mnt")
+    said["mounts"] = "the node's" if same else "its own"
     run("systemctl", "stop", "cnifast.service")
     said["stopped"] = run(*show, "Result")
     said["again"] = call("ADD", BASE)

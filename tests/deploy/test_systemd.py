@@ -66,15 +66,28 @@ def test_units_are_hardened() -> None:
 @pytest.fixture(scope="module")
 def said(tmp_path_factory: pytest.TempPathFactory) -> dict[str, str]:
     """What calls gave on a host whose systemd has the units."""
+    return booted(tmp_path_factory.mktemp("systemd"))
+
+
+@pytest.fixture(scope="module")
+def said_with_drop_in(tmp_path_factory: pytest.TempPathFactory) -> dict[str, str]:
+    """The same, with the drop-in that gives up mounts of its own."""
+    return booted(tmp_path_factory.mktemp("systemd"), UNITS / "same-mounts.conf")
+
+
+def booted(directory: Path, *drop_ins: Path) -> dict[str, str]:
+    """Boot a host whose systemd has the units, have calls made there, and return what they gave."""
     need_tools("ip", "nft", "iptables")
     if not os.path.exists(SYSTEMD):
         pytest.skip("needs Debian's systemd")
-    directory = tmp_path_factory.mktemp("systemd")
     results = directory / "results"
     results.mkdir()
     units = placed(results / "units")
     command = [ways.COMMAND, "plugins", "install", results / "bin"]
     subprocess.run(command, check=True, capture_output=True)
+    for drop_in in drop_ins:
+        (units / "cnifast.service.d").mkdir()
+        (units / "cnifast.service.d" / drop_in.name).write_bytes(drop_in.read_bytes())
     for target in TARGETS:
         (units / f"{target}.target").write_text("[Unit]\nDefaultDependencies=no\n")
     (units / "calls.service").write_text(
@@ -119,3 +132,10 @@ def test_service_is_started_by_its_socket(said: dict[str, str]) -> None:
     """The first call starts the service, no other does, and a call after its end does again."""
     assert (said["state"], said["restarts"], said["stopped"]) == ("active", "0", "success")
     assert json.loads(said["again"])["ips"]
+
+
+def test_drop_in_gives_up_mounts(said: dict[str, str], said_with_drop_in: dict[str, str]) -> None:
+    """Only with the drop-in does the service see the node's own mounts; it works all the same."""
+    assert (said["mounts"], said_with_drop_in["mounts"]) == ("its own", "the node's")
+    assert json.loads(said_with_drop_in["nftables ADD"])["ips"]
+    assert said_with_drop_in["held"] == ""
