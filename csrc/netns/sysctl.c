@@ -5,9 +5,10 @@
 #include "base/fault.h"
 
 #include <fcntl.h>
+#include <linux/mount.h>
 #include <pthread.h>
 #include <string.h>
-#include <sys/mount.h>
+#include <sys/syscall.h>
 
 /* So many namespaces a proc instance may have seen before it is replaced. */
 #define PROC_USES 32
@@ -26,14 +27,15 @@ static struct {
     bool refused; /* we may not make one: /proc has to do */
 } proc = {.lock = PTHREAD_MUTEX_INITIALIZER, .fd = -1};
 
+/* By number: C libraries have functions for these calls since glibc 2.36 only. */
 static int make_proc(void)
 {
-    cnif_cleanup_close int context = fsopen("proc", FSOPEN_CLOEXEC);
+    cnif_cleanup_close int context = (int)syscall(SYS_fsopen, "proc", FSOPEN_CLOEXEC);
 
-    if (context < 0 || fsconfig(context, FSCONFIG_CMD_CREATE, NULL, NULL, 0) < 0)
+    if (context < 0 || syscall(SYS_fsconfig, context, FSCONFIG_CMD_CREATE, NULL, NULL, 0) < 0)
         return -1;
-    return fsmount(context, FSMOUNT_CLOEXEC,
-                   MOUNT_ATTR_NOSUID | MOUNT_ATTR_NODEV | MOUNT_ATTR_NOEXEC);
+    return (int)syscall(SYS_fsmount, context, FSMOUNT_CLOEXEC,
+                        MOUNT_ATTR_NOSUID | MOUNT_ATTR_NODEV | MOUNT_ATTR_NOEXEC);
 }
 
 /* A descriptor of the instance's root, the caller's to close; -1: use /proc. */

@@ -17,6 +17,7 @@ COMMANDS = {
     "serve": ("cnifast.cli.serve", "answer the calls of plugin binaries, in the foreground"),
     "plugins": ("cnifast.cli.install", "install plugin binaries, or list what is installed"),
     "ipam": ("cnifast.cli.ipam", "list or release the addresses that host-local handed out"),
+    "schema": ("cnifast.cli.schema", "print the JSON Schema of configurations, or their reference"),
     "demo": ("cnifast.cli.demo", "attach and detach a container on a private node, and look at it"),
     "doctor": ("cnifast.cli.doctor", "say what a call would meet on this machine"),
 }

@@ -103,12 +103,19 @@ class Route(Struct):
     """
 
     dst = field("dst", CIDR, "")
+    """Destination, such as `10.0.0.0/8`; `0.0.0.0/0` or `::/0` is the default route."""
     gw = field("gw", ADDRESS, None)
+    """Next hop; without one, the gateway of the first address of the same family."""
     mtu = field("mtu", INT, 0)
+    """MTU along the route; 0: the interface's."""
     advmss = field("advmss", INT, 0)
+    """The largest TCP segment to announce to that destination; 0: what the MTU gives."""
     priority = field("priority", INT, 0)
+    """Metric, the lower the better; 0: the kernel's default."""
     table = optional("table", INT)
+    """Routing table, by number; without one the main table."""
     scope = optional("scope", INT)
+    """Scope by number: 0 global, 253 link, 254 host."""
 
     def __init__(
         self,
@@ -133,9 +140,13 @@ class DNS(Struct):
     """Settings of the resolver."""
 
     nameservers = field("nameservers", array(TEXT), ())
+    """Addresses of name servers, in order of preference."""
     domain = field("domain", TEXT, "")
+    """The local domain, for short names."""
     search = field("search", array(TEXT), ())
+    """Domains to try for short names, in order."""
     options = field("options", array(TEXT), ())
+    """Options for the resolver."""
 
     def __init__(
         self,
