@@ -68,16 +68,27 @@ class FlannelConf(Struct):
     """The keys of the flannel plugin."""
 
     cni_version = field("cniVersion", TEXT, "")
+    """Version of the specification."""
     name = field("name", TEXT, "")
+    """Name of the network."""
     type = field("type", TEXT, "")
+    """Name of the plugin."""
     capabilities = field("capabilities", mapping(BOOL), {})
+    """Which capability arguments the plugin takes."""
     dns = field("dns", record(DNS), DNS())
+    """Settings of the resolver, for the result."""
     raw_prev_result = optional("prevResult", OBJECT)
+    """Result of the plugin before this one."""
     subnet_file = field("subnetFile", TEXT, "/run/flannel/subnet.env")
+    """Where flanneld says which subnet is this node's."""
     data_dir = field("dataDir", TEXT, "/var/lib/cni/flannel")
+    """Where each container's delegated configuration is kept until DEL."""
     delegate = field("delegate", OBJECT, {})
+    """Configuration of the plugin that attaches; a bridge with a gateway unless given."""
     ipam = field("ipam", OBJECT, {})
+    """Additions to the configuration of addresses."""
     runtime_config = optional("runtimeConfig", OBJECT)
+    """Capability arguments of the runtime, passed on."""
 
     made: tuple[bytes, Wanted | None] = (b"", None)  # by the last content of the subnet file
 

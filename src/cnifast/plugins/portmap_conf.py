@@ -36,28 +36,41 @@ class PortMapping(Struct):
     """One of the runtime's port mappings."""
 
     host_port = field("hostPort", INT, 0)
+    """Port of the node."""
     container_port = field("containerPort", INT, 0)
+    """Port of the container that it leads to."""
     protocol = field("protocol", TEXT, "")
+    """`tcp`, `udp` or `sctp`."""
     host_ip = field("hostIP", TEXT, "")
+    """Address of the node that the port is of; empty: all of them."""
 
 
 class RuntimeConfig(Struct):
     """The capability argument of portmap."""
 
     port_mappings = field("portMappings", array(record(PortMapping)), ())
+    """Ports of this container, by the capability of that name."""
 
 
 class PortmapConf(NetConf):
     """The keys of the reference's portmap plugin, version 1.9."""
 
     backend = optional("backend", TEXT)
+    """Who leads the ports, `nftables` or `iptables`; without the key nftables."""
     snat = field("snat", BOOL, True)
+    """Masquerade connections that the container makes to its own ports, and local ones."""
     conditions_v4 = field("conditionsV4", array(TEXT), ())
+    """What else must be true of an IPv4 connection, in words of the backend."""
     conditions_v6 = field("conditionsV6", array(TEXT), ())
+    """What else must be true of an IPv6 connection, in words of the backend."""
     masq_all = field("masqAll", BOOL, False)
+    """Masquerade all connections to the ports."""
     mark_masq_bit = optional("markMasqBit", INT)
+    """Bit of the packet mark of what is masqueraded; 13 unless given."""
     external_set_mark_chain = optional("externalSetMarkChain", TEXT)
+    """Chain of iptables that sets the mark instead; not together with `markMasqBit`."""
     runtime_config = field("runtimeConfig", record(RuntimeConfig), RuntimeConfig())
+    """Capability arguments of the runtime."""
 
     chosen = ""  # the backend, once the configuration is found to be in order
     ports: tuple[HostPort, ...] = ()

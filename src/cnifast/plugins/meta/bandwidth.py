@@ -51,12 +51,19 @@ class BandwidthEntry(Struct):
     """Limits as they are configured, in bits per second and bits; 0: none."""
 
     ingress_rate = field("ingressRate", UINT, 0)
+    """Bits per second that the container may receive; 0: no limit."""
     ingress_burst = field("ingressBurst", UINT, 0)
+    """Bits that may be received at once; 0: what passes in 25 ms, at least 128 KiB."""
     egress_rate = field("egressRate", UINT, 0)
+    """Bits per second that the container may send; 0: no limit."""
     egress_burst = field("egressBurst", UINT, 0)
+    """Bits that may be sent at once; 0: what passes in 25 ms, at least 128 KiB."""
     unshaped_subnets = field("unshapedSubnets", array(TEXT), ())
+    """Traffic with these networks is not limited; not together with `shapedSubnets`."""
     shaped_subnets = field("shapedSubnets", array(TEXT), ())
+    """Only traffic with these networks is limited."""
     latency_ms = optional("latencyMs", _UINT32)
+    """How long a packet may wait for its turn, in milliseconds; 25 unless given."""
 
 
 _RATES = frozenset(map(fold, ("ingressRate", "ingressBurst", "egressRate", "egressBurst")))
@@ -66,12 +73,14 @@ class RuntimeConfig(Struct):
     """The capability arguments that this plugin reads."""
 
     bandwidth = optional("bandwidth", record(BandwidthEntry))
+    """Limits of this container, by the capability of that name."""
 
 
 class BandwidthConf(BandwidthEntry, NetConf):
     """The keys of the reference's bandwidth plugin; limits may stand among them."""
 
     runtime_config = field("runtimeConfig", record(RuntimeConfig), RuntimeConfig())
+    """Capability arguments of the runtime."""
 
 
 class Wanted:
