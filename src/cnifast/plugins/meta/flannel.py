@@ -11,7 +11,7 @@ from cnifast.invoke.delegate import resolve
 from cnifast.invoke.files import require_writable
 from cnifast.plugins import MODULES
 from cnifast.plugins.base import Failures
-from cnifast.plugins.flannel_conf import SubnetFileError, load, wanted
+from cnifast.plugins.flannel_conf import FlannelConf, SubnetFileError, load, wanted
 from cnifast.plugins.flannel_saved import Slot, saved_for
 from cnifast.protocol.codec import dumps, loads
 from cnifast.protocol.errors import INTERNAL, PLUGIN_NOT_AVAILABLE, CNIError
@@ -25,10 +25,12 @@ if TYPE_CHECKING:
     from typing import Any
 
     from cnifast.invoke.delegate import Delegate
-    from cnifast.plugins.flannel_conf import FlannelConf, Wanted
+    from cnifast.plugins.flannel_conf import Wanted
     from cnifast.plugins.flannel_saved import Saved
     from cnifast.protocol.request import Request
     from cnifast.protocol.result import Result
+
+CONF = FlannelConf
 
 
 def add(req: Request) -> Result:
