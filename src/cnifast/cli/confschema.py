@@ -6,7 +6,7 @@ keys are ignored and null is as if the key were absent: a schema shows how keys 
 allows what it does not know.
 
 A plugin's Structs are what its module calls CONF, one or a tuple, or else the one kind of NetConf
-that it has; a plugin with neither reads only what all plugins do.
+that it has.
 """
 
 from __future__ import annotations
@@ -93,8 +93,8 @@ def structs_of(name: str) -> tuple[type[Struct], ...]:
         if isinstance(value, type) and issubclass(value, NetConf)
     ]
     last = [one for one in kinds if not any(one in other.__mro__[1:] for other in kinds)]
-    if len(last) > 1:
-        raise LookupError(f"{MODULES[name]} has no CONF, and several kinds of NetConf")
+    if len(last) != 1:
+        raise LookupError(f"{MODULES[name]} has no CONF, and not one kind of NetConf")
     return tuple(last)
 
 

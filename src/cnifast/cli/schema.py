@@ -8,7 +8,7 @@ import sys
 from cnifast.cli import confschema
 from cnifast.plugins import NAMES
 from cnifast.protocol.netconf import NetConf
-from cnifast.protocol.schema import INT64, record
+from cnifast.protocol.schema import INT64, UINT64, record
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -107,7 +107,10 @@ def _kind(schema: Mapping[str, Any]) -> str:
     if "anyOf" in schema:
         return "address"
     kind = str(schema.get("type", "any"))
-    low, high = (None if b in INT64 else b for b in map(schema.get, ("minimum", "maximum")))
+    low, high = (
+        None if bound in (*INT64, UINT64[1]) else bound
+        for bound in map(schema.get, ("minimum", "maximum"))
+    )
     if low is not None and high is not None:
         return f"{kind}, {low} to {high}"
     return kind if low is None else f"{kind}, at least {low}"

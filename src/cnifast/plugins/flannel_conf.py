@@ -68,27 +68,27 @@ class FlannelConf(Struct):
     """The keys of the flannel plugin."""
 
     cni_version = field("cniVersion", TEXT, "")
-    """Version of the specification."""
+    """Version of the specification; in a list it stands beside `plugins`."""
     name = field("name", TEXT, "")
-    """Name of the network."""
+    """Name of the network, of letters, digits and `_.-`; in a list it stands beside `plugins`."""
     type = field("type", TEXT, "")
-    """Name of the plugin."""
+    """Name of the plugin: the binary's name in CNI_PATH."""
     capabilities = field("capabilities", mapping(BOOL), {})
-    """Which capability arguments the plugin takes."""
+    """Which capability arguments of the runtime this plugin shall get."""
     dns = field("dns", record(DNS), DNS())
-    """Settings of the resolver, for the result."""
+    """What the result says about DNS, where no IPAM plugin says it."""
     raw_prev_result = optional("prevResult", OBJECT)
-    """Result of the plugin before this one."""
+    """Result of the plugin before, or of ADD; the runtime puts it here."""
     subnet_file = field("subnetFile", TEXT, "/run/flannel/subnet.env")
-    """Where flanneld says which subnet is this node's."""
+    """What flanneld says of this node."""
     data_dir = field("dataDir", TEXT, "/var/lib/cni/flannel")
-    """Where each container's delegated configuration is kept until DEL."""
+    """Directory of the delegates' configurations, by which DEL works."""
     delegate = field("delegate", OBJECT, {})
-    """Configuration of the plugin that attaches; a bridge with a gateway unless given."""
+    """Configuration of the plugin that attaches; what flannel knows is filled in."""
     ipam = field("ipam", OBJECT, {})
-    """Additions to the configuration of addresses."""
+    """Keys for the delegate's IPAM plugin, in addition to the subnets."""
     runtime_config = optional("runtimeConfig", OBJECT)
-    """Capability arguments of the runtime, passed on."""
+    """Capability arguments, which the delegate gets."""
 
     made: tuple[bytes, Wanted | None] = (b"", None)  # by the last content of the subnet file
 

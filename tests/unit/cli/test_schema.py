@@ -252,15 +252,16 @@ def test_lists_are_checked_by_their_plugins() -> None:
     assert not valid(schema, {**conf, "name": "a/b"})
 
 
-def test_several_kinds_of_configuration_must_be_told(monkeypatch: pytest.MonkeyPatch) -> None:
-    """A plugin with several kinds of NetConf has to say which ones it decodes."""
+def test_kinds_of_configuration_must_be_told(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A plugin with several kinds of NetConf, or none, has to say what it decodes."""
     monkeypatch.setattr(macvlan, "Other", BridgeConf, raising=False)
     with pytest.raises(LookupError, match="no CONF"):
         confschema.structs_of("macvlan")
     monkeypatch.setattr(macvlan, "CONF", (BridgeConf,), raising=False)
     assert confschema.structs_of("macvlan") == (BridgeConf,)
-    assert not hasattr(loopback, "CONF")
-    assert confschema.structs_of("loopback") == ()
+    monkeypatch.delattr(loopback, "CONF")
+    with pytest.raises(LookupError, match="no CONF"):
+        confschema.structs_of("loopback")
 
 
 def test_command_prints_a_schema(capsys: pytest.CaptureFixture[str]) -> None:

@@ -44,33 +44,33 @@ class CniArgs(Struct):
     """The arguments under "args" that replace what is configured."""
 
     sysctl = field("sysctl", mapping(TEXT), {})
-    """Kernel settings below `net`, by name; `IFNAME` in a name stands for the interface."""
+    """Kernel settings in addition."""
     mac = optional("mac", TEXT)
     """MAC address of the interface."""
     promisc = optional("promisc", BOOL)
     """Set the interface promiscuous."""
     mtu = optional("mtu", INT)
-    """MTU of the interface; 0: as it is."""
+    """MTU of the interface."""
     allmulti = optional("allmulti", BOOL)
-    """Receive all multicast, or not; without the key as it is."""
+    """Take all multicast packets, or not."""
     txqlen = optional("txQLen", INT)
-    """Length of the transmit queue; without the key as it is."""
+    """Length of the transmit queue."""
 
 
 class Args(Struct):
     """Arguments of the runtime within the configuration."""
 
     cni = field("cni", record(CniArgs), CniArgs())
-    """Arguments that are meant for CNI plugins."""
+    """What replaces the configuration's own keys."""
 
 
 class TuningConf(NetConf):
     """The keys of the reference's tuning plugin, version 1.9."""
 
     data_dir = field("dataDir", TEXT, "")
-    """Where is kept what DEL restores; `/run/cni/tuning` unless given."""
+    """Directory of what DEL restores; without one `/run/cni/tuning`."""
     sysctl = field("sysctl", mapping(TEXT), {})
-    """Kernel settings below `net`, by name; `IFNAME` in a name stands for the interface."""
+    """Kernel settings of the container, below `net`; `IFNAME` is the interface."""
     mac = field("mac", TEXT, "")
     """MAC address of the interface."""
     promisc = field("promisc", BOOL, False)
@@ -78,11 +78,11 @@ class TuningConf(NetConf):
     mtu = field("mtu", INT, 0)
     """MTU of the interface; 0: as it is."""
     allmulti = optional("allmulti", BOOL)
-    """Receive all multicast, or not; without the key as it is."""
+    """Take all multicast packets, or not; without the key as it is."""
     txqlen = optional("txQLen", INT)
     """Length of the transmit queue; without the key as it is."""
     runtime_config = field("runtimeConfig", record(RuntimeConfig), RuntimeConfig())
-    """Capability arguments of the runtime."""
+    """Capability arguments; the runtime puts them here."""
     args = field("args", record(Args), Args())
     """Arguments of the runtime."""
 
