@@ -25,6 +25,7 @@ from cnifast.libcni import (
 )
 from cnifast.protocol.errors import CNIError
 from helpers import nsutil
+from helpers.flannel import flanneld
 from helpers.node import open_node
 
 if TYPE_CHECKING:
@@ -153,6 +154,44 @@ def test_both_ways_give_the_same(
                 errors.append((error.value.code, error.value.msg, error.value.details))
             seen.append((result, errors))
     assert seen[0] == seen[1]
+
+
+def test_long_chain(node: Node, plugin_directory: str, exec_: Exec) -> None:
+    """Plugins that build on each other's results do so however they are run."""
+    flanneld()
+    pod = node.new_container()
+    net = network(
+        {"type": "flannel", "delegate": {"isDefaultGateway": True}},
+        {"type": "portmap", "capabilities": {"portMappings": True}},
+        {"type": "bandwidth", "capabilities": {"bandwidth": True}},
+        {"type": "tuning", "mtu": 1300, "sysctl": {"net.ipv4.conf.IFNAME.arp_filter": "1"}},
+    )
+    given = {
+        "portMappings": [{"hostPort": 8080, "containerPort": 80, "protocol": "tcp"}],
+        "bandwidth": {"ingressRate": 1000000, "ingressBurst": 1000000},
+    }
+    rt = RuntimeConf(pod.name, pod.path, capability_args=given)
+    cni = CNIConfig(plugin_directory, exec_)
+    result = cni.add_network_list(net, rt)
+    assert [ip.address for ip in result.ips] == ["10.1.17.2/24"]
+    [eth0] = [link for link in node.links(pod) if link["ifname"] == "eth0"]
+    assert eth0["mtu"] == 1300
+    assert "8080" in node.run("nft list ruleset")
+    assert "tbf" in node.run("tc qdisc show")
+    cni.check_network_list(net, rt)
+    node.ip(f"-n {pod.name} link set eth0 mtu 1200")
+    with pytest.raises(CNIError, match=r'type="(flannel|tuning)" failed \(check\)'):
+        cni.check_network_list(net, rt)
+    cni.get_status_network_list(net)
+    cni.del_network_list(net, rt)
+    cni.del_network_list(net, RuntimeConf(pod.name, capability_args=given))
+    assert node.strays() == []
+    assert "8080" not in node.run("nft list ruleset")
+    assert taken() == []
+    cni.add_network_list(net, rt)
+    cni.gc_network_list(net)
+    assert node.strays() == []
+    assert "8080" not in node.run("nft list ruleset")
 
 
 def test_nothing_is_executed(node: Node) -> None:
