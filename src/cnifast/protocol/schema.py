@@ -30,6 +30,7 @@ from cnifast.protocol.keys import wrong_kind as wrong_kind  # noqa: PLC0414
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
+    from collections.abc import Mapping
     from typing import Any, ClassVar, Generic, Self, TypeVar
 
     T = TypeVar("T")
