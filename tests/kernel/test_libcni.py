@@ -27,6 +27,7 @@ from cnifast.protocol.errors import CNIError
 from helpers import nsutil
 from helpers.flannel import flanneld
 from helpers.node import open_node
+from helpers.script import script
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -74,13 +75,6 @@ def exec_(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> It
     else:
         with InProcessExec() as ours:
             yield ours
-
-
-def script(directory: Path, name: str, text: str) -> None:
-    """Write a plugin of a third party."""
-    path = directory / name
-    path.write_text(f"#!/bin/sh\n{text}\n")
-    path.chmod(0o755)
 
 
 def test_attach_check_detach(node: Node, plugin_directory: str, exec_: Exec) -> None:
@@ -243,7 +237,7 @@ def test_chain_with_a_third_party(
 ) -> None:
     """A plugin that is not ours is executed, also under a name of ours, with what came before."""
     pod = node.new_container()
-    script(tmp_path, third, f"cat > {tmp_path}/$CNI_COMMAND; cat {tmp_path}/answer")
+    script(tmp_path, f"cat > {tmp_path}/$CNI_COMMAND; cat {tmp_path}/answer", third)
     answer = {"cniVersion": "1.1.0", "ips": [{"address": "10.9.9.9/24"}], "dns": {"domain": "x"}}
     (tmp_path / "answer").write_text(json.dumps(answer))
     first = {**BRIDGE, "type": "macvlan", "master": "up0"}
@@ -269,7 +263,7 @@ def test_third_party_that_fails(
 ) -> None:
     """When a later plugin fails what came before it is taken back; DEL works all the same."""
     pod = node.new_container()
-    script(tmp_path, "fails", 'echo oops >&2; [ "$CNI_COMMAND" = DEL ] || kill -9 $$')
+    script(tmp_path, 'echo oops >&2; [ "$CNI_COMMAND" = DEL ] || kill -9 $$', "fails")
     net = network(BRIDGE, {"type": "fails"})
     rt = RuntimeConf(pod.name, pod.path)
     cni = CNIConfig([str(tmp_path), plugin_directory], exec_)
