@@ -25,7 +25,9 @@ from cnifast.libcni import (
 )
 from cnifast.protocol.errors import CNIError
 from helpers import nsutil
+from helpers.flannel import flanneld
 from helpers.node import open_node
+from helpers.script import script
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -73,13 +75,6 @@ def exec_(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> It
     else:
         with InProcessExec() as ours:
             yield ours
-
-
-def script(directory: Path, name: str, text: str) -> None:
-    """Write a plugin of a third party."""
-    path = directory / name
-    path.write_text(f"#!/bin/sh\n{text}\n")
-    path.chmod(0o755)
 
 
 def test_attach_check_detach(node: Node, plugin_directory: str, exec_: Exec) -> None:
@@ -155,6 +150,44 @@ def test_both_ways_give_the_same(
     assert seen[0] == seen[1]
 
 
+def test_long_chain(node: Node, plugin_directory: str, exec_: Exec) -> None:
+    """Plugins that build on each other's results do so however they are run."""
+    flanneld()
+    pod = node.new_container()
+    net = network(
+        {"type": "flannel", "delegate": {"isDefaultGateway": True}},
+        {"type": "portmap", "capabilities": {"portMappings": True}},
+        {"type": "bandwidth", "capabilities": {"bandwidth": True}},
+        {"type": "tuning", "mtu": 1300, "sysctl": {"net.ipv4.conf.IFNAME.arp_filter": "1"}},
+    )
+    given = {
+        "portMappings": [{"hostPort": 8080, "containerPort": 80, "protocol": "tcp"}],
+        "bandwidth": {"ingressRate": 1000000, "ingressBurst": 1000000},
+    }
+    rt = RuntimeConf(pod.name, pod.path, capability_args=given)
+    cni = CNIConfig(plugin_directory, exec_)
+    result = cni.add_network_list(net, rt)
+    assert [ip.address for ip in result.ips] == ["10.1.17.2/24"]
+    [eth0] = [link for link in node.links(pod) if link["ifname"] == "eth0"]
+    assert eth0["mtu"] == 1300
+    assert "8080" in node.run("nft list ruleset")
+    assert "tbf" in node.run("tc qdisc show")
+    cni.check_network_list(net, rt)
+    node.ip(f"-n {pod.name} link set eth0 mtu 1200")
+    with pytest.raises(CNIError, match=r'type="(flannel|tuning)" failed \(check\)'):
+        cni.check_network_list(net, rt)
+    cni.get_status_network_list(net)
+    cni.del_network_list(net, rt)
+    cni.del_network_list(net, RuntimeConf(pod.name, capability_args=given))
+    assert node.strays() == []
+    assert "8080" not in node.run("nft list ruleset")
+    assert taken() == []
+    cni.add_network_list(net, rt)
+    cni.gc_network_list(net)
+    assert node.strays() == []
+    assert "8080" not in node.run("nft list ruleset")
+
+
 def test_nothing_is_executed(node: Node) -> None:
     """Where CNI_PATH has nothing of their names, plugins of ours are run without any program."""
     pod = node.new_container()
@@ -204,7 +237,7 @@ def test_chain_with_a_third_party(
 ) -> None:
     """A plugin that is not ours is executed, also under a name of ours, with what came before."""
     pod = node.new_container()
-    script(tmp_path, third, f"cat > {tmp_path}/$CNI_COMMAND; cat {tmp_path}/answer")
+    script(tmp_path, f"cat > {tmp_path}/$CNI_COMMAND; cat {tmp_path}/answer", third)
     answer = {"cniVersion": "1.1.0", "ips": [{"address": "10.9.9.9/24"}], "dns": {"domain": "x"}}
     (tmp_path / "answer").write_text(json.dumps(answer))
     first = {**BRIDGE, "type": "macvlan", "master": "up0"}
@@ -230,7 +263,7 @@ def test_third_party_that_fails(
 ) -> None:
     """When a later plugin fails what came before it is taken back; DEL works all the same."""
     pod = node.new_container()
-    script(tmp_path, "fails", 'echo oops >&2; [ "$CNI_COMMAND" = DEL ] || kill -9 $$')
+    script(tmp_path, 'echo oops >&2; [ "$CNI_COMMAND" = DEL ] || kill -9 $$', "fails")
     net = network(BRIDGE, {"type": "fails"})
     rt = RuntimeConf(pod.name, pod.path)
     cni = CNIConfig([str(tmp_path), plugin_directory], exec_)

@@ -13,6 +13,7 @@ import pytest
 
 from helpers import nsutil, ways
 from helpers.node import TOOLS_PATH
+from helpers.script import script
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -79,13 +80,6 @@ class Shell:
 def write(name: str, conf: Mapping[str, Any] | str) -> None:
     """Write a configuration."""
     (NETDIR / name).write_text(conf if isinstance(conf, str) else json.dumps(conf))
-
-
-def script(directory: Path, name: str, text: str) -> None:
-    """Write a plugin of a third party."""
-    path = directory / name
-    path.write_text(f"#!/bin/sh\n{text}\n")
-    path.chmod(0o755)
 
 
 def taken() -> list[str]:
@@ -256,7 +250,7 @@ def test_version(shell: Shell, tmp_path: Path) -> None:
     """Plugins say which versions they speak; what is no plugin is an error."""
     assert "0.1.0 0.2.0 0.3.0 0.3.1 0.4.0 1.0.0 1.1.0" in shell.ok("version")
     assert shell.ok("version", "bridge", "loopback").splitlines()[1].startswith("loopback: 0.1.0 ")
-    script(tmp_path, "rubbish", "echo rubbish")
+    script(tmp_path, "echo rubbish", "rubbish")
     done = shell.run("version", "rubbish", "none", CNI_PATH=str(tmp_path))
     assert done.returncode == 1
     assert "rubbish: decoding version info: invalid character" in done.stderr
@@ -325,7 +319,7 @@ def test_broken_plugins(
     node: Node, shell: Shell, tmp_path: Path, text: str, said: str, code: int
 ) -> None:
     """Whatever a plugin does instead of its work is told, undone, and can be deleted."""
-    script(tmp_path, "broken", f'[ "$CNI_COMMAND" = DEL ] && exit 0\n{text}')
+    script(tmp_path, f'[ "$CNI_COMMAND" = DEL ] && exit 0\n{text}', "broken")
     write("10-mynet.conflist", {**MYNET, "plugins": [BRIDGE, {"type": "broken"}]})
     shell.env["CNI_PATH"] += f":{tmp_path}"
     line = shell.refused("add", "mynet", NETNS, "--timeout", "0.5")

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
+from helpers.flannel import V4, flanneld
 from helpers.node import need_tools
 from transcripts.session import Session, ifconfig
 
@@ -99,6 +100,17 @@ def test_private_namespace_reaches_the_gateway(node: Node, session: Session) -> 
     shown = session.show("scripts/priv-net-run.sh ip route")
     assert shown.splitlines()[0].strip() == "default via 10.22.0.1 dev eth0"
     assert "10.22.0.1/16" in node.ip("-o -4 address show dev cni0")
+
+
+def test_private_namespace_on_flannel(node: Node, session: Session) -> None:
+    """With flanneld's file in place eth0 has an address of this node's subnet, and its MTU."""
+    flanneld({**V4, "FLANNEL_MTU": "1472"})
+    session.write("10-mynet.conf", {"name": "mynet", "type": "flannel"})
+    shown = session.show("scripts/priv-net-run.sh ifconfig")
+    check_container(shown, "10.1.17.2", "255.255.255.0", 1472)
+    assert nothing_left(node)
+    routes = session.show("scripts/priv-net-run.sh ip route").splitlines()
+    assert "10.1.0.0/16 via 10.1.17.1 dev eth0" in [route.strip() for route in routes]
 
 
 def test_macvlan_with_an_address(node: Node, session: Session) -> None:

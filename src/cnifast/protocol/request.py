@@ -13,6 +13,7 @@ from cnifast.protocol.errors import (
     CNIError,
     RunCold,
 )
+from cnifast.protocol.keys import lookup
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -165,6 +166,12 @@ class Request:
         if value is None:
             value = self.derived[key] = make(self)
         return value
+
+    def prev_result_json(self) -> Any:
+        """Return what is given as the result of the plugin before this one, None without one."""
+        if self._previous is not None:
+            return self._previous.to_json(self.cni_version)
+        return lookup(self.conf, "prevresult")
 
     def prev_result(self) -> Result | None:
         """Return the result of the plugin before this one in the chain, None without one.

@@ -13,19 +13,12 @@ from cnifast.invoke.call import Cancel
 from cnifast.invoke.exec import exec_plugin
 from cnifast.invoke.find import find_in_path
 from cnifast.protocol.errors import CNIError
+from helpers.script import script
 
 if TYPE_CHECKING:
     from pathlib import Path
 
 ENV = {"PATH": "/usr/bin:/bin", "CNI_COMMAND": "ADD"}
-
-
-def script(directory: Path, text: str) -> str:
-    """Write a shell script and return its path."""
-    path = directory / "plugin"
-    path.write_text(f"#!/bin/sh\n{text}\n")
-    path.chmod(0o755)
-    return str(path)
 
 
 def test_streams_and_environment(tmp_path: Path) -> None:

@@ -10,20 +10,13 @@ import pytest
 from cnifast import invoke
 from cnifast.protocol.errors import CNIError, DecodeError
 from helpers.fakeexec import FakeExec
+from helpers.script import script
 
 if TYPE_CHECKING:
     from collections.abc import Callable
     from pathlib import Path
 
 CONF = b'{"cniVersion": "1.0.0", "name": "net", "type": "show"}'
-
-
-def script(directory: Path, text: str, name: str = "show") -> str:
-    """Write a shell script and return its path."""
-    path = directory / name
-    path.write_text(f"#!/bin/sh\n{text}\n")
-    path.chmod(0o755)
-    return str(path)
 
 
 def args(command: str = "ADD") -> invoke.Args:
@@ -37,7 +30,7 @@ def test_variables(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """A plugin finds what it is told in its environment, and the rest as this process has it."""
     monkeypatch.setenv("CNI_IFNAME", "old")
     monkeypatch.setenv("KEPT", "yes")
-    path = script(tmp_path, f"env > {tmp_path}/env; cat > {tmp_path}/stdin; echo '{{}}'")
+    path = script(tmp_path, f"env > {tmp_path}/env; cat > {tmp_path}/stdin; echo '{{}}'", "show")
     result = invoke.exec_plugin_with_result(path, CONF, args())
     assert (result.cni_version, result.ips) == ("1.0.0", [])
     assert (tmp_path / "stdin").read_bytes() == CONF
@@ -56,7 +49,7 @@ def test_variables(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
 
 def test_without_result(tmp_path: Path) -> None:
     """What a plugin prints where no result is expected is of no interest."""
-    path = script(tmp_path, "echo rubbish")
+    path = script(tmp_path, "echo rubbish", "show")
     invoke.exec_plugin_without_result(path, CONF, args("DEL"))
 
 
@@ -71,7 +64,7 @@ def test_without_result(tmp_path: Path) -> None:
 )
 def test_version_of_a_result(tmp_path: Path, printed: str, version: str) -> None:
     """A result is of the version that it names, else of the configuration's."""
-    path = script(tmp_path, f"echo '{printed}'")
+    path = script(tmp_path, f"echo '{printed}'", "show")
     assert invoke.exec_plugin_with_result(path, CONF, args()).cni_version == version
 
 
@@ -89,7 +82,7 @@ def test_version_of_a_result(tmp_path: Path, printed: str, version: str) -> None
 )
 def test_no_result(tmp_path: Path, printed: str, why: str) -> None:
     """A plugin that prints nothing, or rubbish, is an error that shows it (code 6)."""
-    path = script(tmp_path, f"printf '%s' '{printed}'")
+    path = script(tmp_path, f"printf '%s' '{printed}'", "show")
     with pytest.raises(CNIError, match="printed no result") as error:
         invoke.exec_plugin_with_result(path, CONF, args())
     assert error.value.code == 6
@@ -111,6 +104,7 @@ def test_versions(tmp_path: Path) -> None:
         tmp_path,
         f"""env > {tmp_path}/env; cat > {tmp_path}/stdin
         echo '{{"cniVersion": "0.3.1", "supportedVersions": ["0.3.0", "0.3.1"]}}'""",
+        "show",
     )
     info = invoke.get_version_info(path)
     assert (info.cni_version, info.supported_versions) == ("0.3.1", ("0.3.0", "0.3.1"))
@@ -132,7 +126,7 @@ def test_versions(tmp_path: Path) -> None:
 )
 def test_old_and_broken_versions(tmp_path: Path, text: str, found: tuple[str, ...] | str) -> None:
     """Plugins older than VERSION are known by their answer; others must give one."""
-    path = script(tmp_path, text)
+    path = script(tmp_path, text, "show")
     if isinstance(found, tuple):
         assert invoke.get_version_info(path).supported_versions == found
     else:
@@ -152,7 +146,7 @@ DELEGATES: dict[str, Callable[..., object]] = {
 @pytest.mark.parametrize("command", DELEGATES)
 def test_delegates(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, command: str) -> None:
     """A delegate is told what this plugin was told, but for the command that is asked of it."""
-    script(tmp_path, f"env > {tmp_path}/env; cat > {tmp_path}/stdin; echo '{{}}'")
+    script(tmp_path, f"env > {tmp_path}/env; cat > {tmp_path}/stdin; echo '{{}}'", "show")
     for name, value in (("COMMAND", "OTHER"), ("CONTAINERID", "c9"), ("PATH", f"/x:{tmp_path}")):
         monkeypatch.setenv(f"CNI_{name}", value)
     DELEGATES[command]("show", CONF)

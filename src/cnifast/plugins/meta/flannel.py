@@ -16,7 +16,6 @@ from cnifast.plugins.flannel_saved import Slot, saved_for
 from cnifast.protocol.codec import dumps, loads
 from cnifast.protocol.errors import INTERNAL, PLUGIN_NOT_AVAILABLE, CNIError
 from cnifast.protocol.netconf import valid_attachments
-from cnifast.protocol.schema import lookup
 from cnifast.protocol.skel import on_behalf
 
 TYPE_CHECKING = False
@@ -66,7 +65,7 @@ def check(req: Request) -> None:
             INTERNAL,
             f"{conf.data_dir} has no configuration of {req.ifname} of {req.container_id}",
         )
-    previous = lookup(req.conf, "prevresult")
+    previous = req.prev_result_json()
     given = {} if previous is None else {"prevResult": previous}
     delegate, call = _call(req, saved, cniVersion=req.cni_version, **given)
     delegate.check(call)
