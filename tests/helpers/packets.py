@@ -56,14 +56,6 @@ def ping(fd: int, target: str, *, timeout: float = NO_RETRY_SECONDS) -> bool:
     return False
 
 
-def reaches(fd: int, target: str) -> bool:
-    """Tell whether an echo request is answered, be it after the kernel has asked for it again.
-
-    The kernel joins the multicast group that a new IPv6 address is found by a little later.
-    """
-    return ping(fd, target, timeout=10)
-
-
 def source_seen(
     sender: int,
     receiver: int,

@@ -20,7 +20,7 @@ from cnifast.kubernetes import (
 from cnifast.plugins import MODULES
 from helpers.kubelet import NodeHost
 from helpers.node import need_tools
-from helpers.packets import reaches, source_seen
+from helpers.packets import ping, source_seen
 from helpers.services import ADDRESS, deliveries, serve
 
 if TYPE_CHECKING:
@@ -100,10 +100,10 @@ def test_pods_reach_each_other(clean_node: Node) -> None:
     first, second = kubelet.up("first"), kubelet.up("second")
     assert kubelet.ips("first") == {4: "10.244.1.2", 6: "fd00:10:244:1::2"}
     for family in FAMILIES:
-        assert reaches(first.fd, GATEWAYS[family])
-        assert reaches(first.fd, kubelet.ips("second")[family])
-        assert reaches(first.fd, {4: "127.0.0.1", 6: "::1"}[family])
-        assert reaches(second.fd, kubelet.ips("first")[family])
+        assert ping(first.fd, GATEWAYS[family])
+        assert ping(first.fd, kubelet.ips("second")[family])
+        assert ping(first.fd, {4: "127.0.0.1", 6: "::1"}[family])
+        assert ping(second.fd, kubelet.ips("first")[family])
     (eth0,) = [link for link in clean_node.links(first) if link["ifname"] == "eth0"]
     (cbr0,) = [link for link in clean_node.links() if link["ifname"] == "cbr0"]
     assert (eth0["mtu"], cbr0["mtu"]) == (1400, 1400)
@@ -148,7 +148,7 @@ def test_a_pod_reaches_itself(node: Node, mode: HairpinMode, family: int) -> Non
     pod = kubelet.up("pod")
     own = kubelet.ips("pod")[family]
     serve(node, own)
-    assert reaches(pod.fd, GATEWAYS[family])
+    assert ping(pod.fd, GATEWAYS[family])
     possible = {
         HairpinMode.NONE: ([],),
         HairpinMode.HAIRPIN_VETH: ([GATEWAYS[family]],),
@@ -169,8 +169,8 @@ def test_a_promiscuous_bridge_delivers_once(node: Node, family: int) -> None:
     client, server = kubelet.up("client"), kubelet.up("server")
     sender, own = kubelet.ips("client")[family], kubelet.ips("server")[family]
     serve(node, own)
-    assert reaches(client.fd, own)
-    assert reaches(node.fd, own)
+    assert ping(client.fd, own)
+    assert ping(node.fd, own)
     assert deliveries(client, server, ADDRESS[family], own) == [sender]
     node.run("nft flush chain bridge cnifast repeats")
     assert deliveries(client, server, ADDRESS[family], own) == [sender, sender]
@@ -188,7 +188,7 @@ def test_no_guard_where_nothing_is_delivered_twice(node: Node) -> None:
     client, server = kubelet.up("client"), kubelet.up("server")
     own = kubelet.ips("server")[4]
     serve(node, own)
-    assert reaches(client.fd, own)
+    assert ping(client.fd, own)
     assert deliveries(client, server, ADDRESS[4], own) == [kubelet.ips("client")[4]]
     assert "drop" not in node.run("nft list ruleset")
 
@@ -277,7 +277,7 @@ def test_a_new_process_collects(node: Node) -> None:
     assert len(in_use()) == 4
     kubelet.event(CIDRS)
     assert in_use() == {"10.244.1.2", "fd00:10:244:1::2"}
-    assert reaches(live.fd, GATEWAYS[4])
+    assert ping(live.fd, GATEWAYS[4])
 
 
 def test_a_new_process_knows_its_pods(clean_node: Node) -> None:
@@ -330,15 +330,15 @@ def test_another_pod_cidr(clean_node: Node) -> None:
         *("10.244.9.1/24", "fd00:10:244:9::1/64"),
     }
     for family in FAMILIES:
-        assert reaches(old.fd, GATEWAYS[family])
-        assert reaches(new.fd, GATEWAYS[family].replace("1.1", "9.1").replace("1::", "9::"))
-        assert reaches(old.fd, kubelet.ips("new")[family])
-        assert reaches(new.fd, kubelet.ips("old")[family])
+        assert ping(old.fd, GATEWAYS[family])
+        assert ping(new.fd, GATEWAYS[family].replace("1.1", "9.1").replace("1::", "9::"))
+        assert ping(old.fd, kubelet.ips("new")[family])
+        assert ping(new.fd, kubelet.ips("old")[family])
     assert "saddr 10.244.1.0/24" in clean_node.run("nft list chain inet cnifast cluster")
     kubelet.down("old")
     assert bridge_addresses(clean_node) == {"10.244.9.1/24", "fd00:10:244:9::1/64"}
     assert "saddr 10.244.1.0/24" not in clean_node.run("nft list chain inet cnifast cluster")
-    assert reaches(new.fd, "10.244.9.1")
+    assert ping(new.fd, "10.244.9.1")
     kubelet.down("new")
 
 
@@ -351,7 +351,7 @@ def test_another_pod_cidr_without_pods(node: Node) -> None:
     kubelet.event("10.244.9.0/24")
     assert bridge_addresses(node) == set()
     pod = kubelet.up("new")
-    assert reaches(pod.fd, "10.244.9.1")
+    assert ping(pod.fd, "10.244.9.1")
 
 
 @pytest.mark.skipif("portmap" not in MODULES, reason="there is no plugin portmap")

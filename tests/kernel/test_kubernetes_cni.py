@@ -19,7 +19,7 @@ from cnifast.kubernetes import (
     init_network_plugin,
 )
 from helpers.kubelet import NodeHost
-from helpers.packets import reaches
+from helpers.packets import ping
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -110,9 +110,9 @@ def test_a_network_that_comes_and_goes(clean_node: Node, kubelet: Kubelet) -> No
     )
     first, second = kubelet.up("first"), kubelet.up("second")
     assert kubelet.ips("first") == ("10.11.0.2",)
-    assert reaches(first.fd, "10.11.0.1")
-    assert reaches(second.fd, "10.11.0.2")
-    assert reaches(second.fd, "127.0.0.1")
+    assert ping(first.fd, "10.11.0.1")
+    assert ping(second.fd, "10.11.0.2")
+    assert ping(second.fd, "127.0.0.1")
     kubelet.change(lambda: shutil.rmtree(CONF_DIR), "no networks found in /etc/cni/net.d")
     with pytest.raises(NetworkPluginError, match="no networks found"):
         kubelet.up("refused")
@@ -123,8 +123,8 @@ def test_a_network_that_comes_and_goes(clean_node: Node, kubelet: Kubelet) -> No
     )
     third = kubelet.up("third")
     assert kubelet.ips("third") == ("10.12.0.2",)
-    assert reaches(third.fd, "10.12.0.1")
-    assert reaches(second.fd, "10.11.0.1")
+    assert ping(third.fd, "10.12.0.1")
+    assert ping(second.fd, "10.11.0.1")
     kubelet.down("second")
     kubelet.down("third")
     kubelet.down("third")

@@ -56,7 +56,7 @@ def test_a_private_node(node: Node) -> None:
     assert done.returncode == 0, done.stderr
     figures = json.loads(done.stdout)
     assert (figures["pods"], figures["at_a_time"], figures["workers"]) == (3, 2, 16)
-    assert (figures["faults"], figures["left"]) == ([], [])
+    assert (figures["addresses"], figures["faults"], figures["left"]) == (6, [], [])
     assert set(figures["rates"]) == {"set up", "torn down", "both"}
     assert node.link_names() == before
     assert list(Path("/var/lib/cni").iterdir()) == []

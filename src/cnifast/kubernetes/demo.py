@@ -49,6 +49,7 @@ class Kubelet:
         self._pool = ThreadPoolExecutor(workers)
         self._quiet = quiet
         self.seconds = {"set up": 0.0, "torn down": 0.0}
+        self.addresses = 0
         self.faults: list[str] = []
 
     def run(self, pods: int, at_a_time: int) -> None:
@@ -75,8 +76,10 @@ class Kubelet:
         except NetworkPluginError as e:
             self.faults.append(str(e))
             return
+        ips = status.ips if status else ()
+        self.addresses += len(ips)
         if not self._quiet:
-            print(f"{NAMESPACE}/{name:10} {' '.join(status.ips if status else ())}")
+            print(f"{NAMESPACE}/{name:10} {' '.join(ips)}")
 
     def _timed(self, what: str, do: Callable[[str], object], names: list[str]) -> list[str]:
         """Do something for each pod, and see how long it takes for all."""
@@ -181,8 +184,9 @@ def _report(args: argparse.Namespace, kubelet: Kubelet, left: list[str]) -> None
     rates = {what: args.pods / seconds for what, seconds in kubelet.seconds.items()}
     rates["both"] = args.pods / sum(kubelet.seconds.values())
     if args.json:
-        figures = {"pods": args.pods, "at_a_time": args.at_a_time, "workers": args.workers}
-        print(json.dumps({**figures, "rates": rates, "faults": kubelet.faults, "left": left}))
+        asked = {"pods": args.pods, "at_a_time": args.at_a_time, "workers": args.workers}
+        seen = {"addresses": kubelet.addresses, "faults": kubelet.faults, "left": left}
+        print(json.dumps({**asked, "rates": rates, **seen}))
         return
     for fault in kubelet.faults:
         print(f"cnifast: {fault}", file=sys.stderr)
