@@ -164,6 +164,24 @@ def test_arguments(node: Node, shell: Shell, blue: Any) -> None:
     shell.ok("del", "mynet", NETNS)
 
 
+def test_arguments_of_add_are_remembered(shell: Shell, tmp_path: Path) -> None:
+    """DEL and CHECK without arguments tell plugins what ADD told them; with some, those."""
+    plugin = {"type": "noted", "capabilities": {"mac": True}}
+    write("10-mynet.conflist", {**MYNET, "plugins": [plugin]})
+    script(tmp_path, f"(echo $CNI_ARGS; cat) > {tmp_path}/$CNI_COMMAND; echo '{{}}'", "noted")
+    shell.env["CNI_PATH"] = str(tmp_path)
+    shell.ok("add", "mynet", NETNS, CNI_ARGS="IP=10.22.0.99", CAP_ARGS='{"mac": "02::01"}')
+    shell.ok("check", "mynet", NETNS)
+    shell.ok("del", "mynet", NETNS)
+    for command in ("CHECK", "DEL"):
+        args, _, stdin = (tmp_path / command).read_text().partition("\n")
+        assert args == "IP=10.22.0.99"
+        assert json.loads(stdin)["runtimeConfig"] == {"mac": "02::01"}
+    shell.ok("add", "mynet", NETNS, CNI_ARGS="IP=10.22.0.99")
+    shell.ok("del", "mynet", NETNS, CNI_ARGS="IP=10.22.0.98")
+    assert (tmp_path / "DEL").read_text().startswith("IP=10.22.0.98\n")
+
+
 def test_old_forms(node: Node, shell: Shell, blue: Any) -> None:
     """A network may be a plain configuration of an old version, in a .conf or .json file."""
     plain = {**BRIDGE, "name": "plain", "cniVersion": "0.1.0"}

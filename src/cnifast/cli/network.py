@@ -343,7 +343,18 @@ def _del(cni: CNIConfig, options: Options) -> None:
         meant = list(_remembered(cni, options))
         if not meant:
             raise
-    del_all(cni, meant)
+    del_all(cni, [(net, as_added(cni, net, rt)) for net, rt in meant])
+
+
+def as_added(cni: CNIConfig, net: NetworkConfigList, rt: RuntimeConf) -> RuntimeConf:
+    """Return an attachment with the arguments that its ADD had, where none are given now."""
+    if rt.args or rt.capability_args:
+        return rt
+    try:
+        found = cni.get_network_list_cached_config(net, rt)
+    except CNIError:
+        found = None
+    return rt if found is None else found[1]
 
 
 def _remembered(
@@ -359,7 +370,7 @@ def _remembered(
 def _check(cni: CNIConfig, options: Options) -> None:
     """Check."""
     for net, rt in _meant(options):
-        cni.check_network_list(net, rt)
+        cni.check_network_list(net, as_added(cni, net, rt))
 
 
 def _gc(cni: CNIConfig, options: Options) -> None:
