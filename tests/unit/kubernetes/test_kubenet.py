@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import logging
-import threading
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -19,12 +18,11 @@ from cnifast.kubernetes import (
     PortMapping,
 )
 from cnifast.plugins import MODULES
-from helpers.kubelet import BRIDGE_MAC, FakeBridge, FakeExec, FakeHost
+from helpers.kubelet import BRIDGE_MAC, FakeBridge, FakeExec, FakeHost, Threads
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-SECONDS = 30
 V4, BOTH = "10.244.1.0/24", "10.244.1.0/24,fd00::/64"
 USELESS_CIDRS = (
     *(None, 5, "", "10.244.1.0", "x", f"{V4},"),
@@ -558,22 +556,14 @@ def test_other_failures_collect_nothing(kubenet: Setup) -> None:
 def test_a_pod_under_way_is_spared(kubenet: Setup) -> None:
     """A pod that is being set up, and that the kubelet does not list, is not collected."""
     kubenet.ready()
-    adding, collected = threading.Event(), threading.Event()
-
-    def before(made: Any) -> None:
-        if made.short == ("ADD", "bridge", "c1"):
-            adding.set()
-            assert collected.wait(SECONDS)
-
-    kubenet.exec.before = before
+    held = kubenet.exec.hold("ADD", "bridge", "c1")
     kubenet.host.live_pods = list  # type: ignore[method-assign]
-    first = threading.Thread(target=kubenet.up, args=("c1",))
-    first.start()
-    assert adding.wait(SECONDS)
-    kubenet.exec.fail("ADD", "loopback", EXHAUSTED)
-    kubenet.up("c2")
-    collected.set()
-    first.join(SECONDS)
+    with Threads() as threads:
+        threads.start(kubenet.up, "c1")
+        held.when_begun()
+        kubenet.exec.fail("ADD", "loopback", EXHAUSTED)
+        kubenet.up("c2")
+        held.go_on.set()
     valid = [
         c.conf["cni.dev/valid-attachments"]
         for c in kubenet.exec.calls
@@ -587,23 +577,13 @@ def test_a_pod_under_way_is_spared(kubenet: Setup) -> None:
 def test_nobody_begins_while_addresses_are_collected(kubenet: Setup) -> None:
     """A pod whose set-up begins during a collection waits for its end."""
     kubenet.ready()
-    collecting, go_on = threading.Event(), threading.Event()
-
-    def before(made: Any) -> None:
-        if made.short == ("GC", "bridge", ""):
-            collecting.set()
-            assert go_on.wait(SECONDS)
-
-    kubenet.exec.before = before
+    held = kubenet.exec.hold("GC", "bridge", "")
     kubenet.exec.fail("ADD", "loopback", EXHAUSTED)
-    first = threading.Thread(target=kubenet.up, args=("c1",))
-    first.start()
-    assert collecting.wait(SECONDS)
-    second = threading.Thread(target=kubenet.up, args=("c2",))
-    second.start()
-    go_on.set()
-    for thread in (first, second):
-        thread.join(SECONDS)
+    with Threads() as threads:
+        threads.start(kubenet.up, "c1")
+        held.when_begun()
+        threads.start(kubenet.up, "c2")
+        held.go_on.set()
     made = kubenet.exec.made()
     assert made.index(("ADD", "loopback", "c2")) > made.index(("GC", "bridge", ""))
 
@@ -614,23 +594,13 @@ def test_nobody_begins_while_addresses_are_collected(kubenet: Setup) -> None:
 def test_one_call_at_a_time_for_a_pod(kubenet: Setup) -> None:
     """Tearing a pod down waits until it is set up; other pods go on meanwhile."""
     kubenet.ready()
-    adding, go_on = threading.Event(), threading.Event()
-
-    def before(made: Any) -> None:
-        if made.short == ("ADD", "bridge", "c1"):
-            adding.set()
-            assert go_on.wait(SECONDS)
-
-    kubenet.exec.before = before
-    up = threading.Thread(target=kubenet.up)
-    up.start()
-    assert adding.wait(SECONDS)
-    down = threading.Thread(target=kubenet.down)
-    down.start()
-    kubenet.up("c2")  # is not held up
-    go_on.set()
-    for thread in (up, down):
-        thread.join(SECONDS)
+    held = kubenet.exec.hold("ADD", "bridge", "c1")
+    with Threads() as threads:
+        threads.start(kubenet.up)
+        held.when_begun()
+        threads.start(kubenet.down)
+        kubenet.up("c2")  # is not held up
+        held.go_on.set()
     assert [c for c in kubenet.exec.made() if c[2] == "c1"] == [
         ("ADD", "loopback", "c1"),
         ("ADD", "bridge", "c1"),
@@ -644,11 +614,9 @@ def test_many_pods_at_a_time(kubenet: Setup) -> None:
     kubenet.ready()
     ids = [f"many{number}" for number in range(64)]
     kubenet.host.netns.update({id_: f"/run/netns/{id_}" for id_ in ids})
-    threads = [threading.Thread(target=kubenet.up, args=(id_,)) for id_ in ids]
-    for thread in threads:
-        thread.start()
-    for thread in threads:
-        thread.join(SECONDS)
+    with Threads() as threads:
+        for id_ in ids:
+            threads.start(kubenet.up, id_)
     assert len({kubenet.ips(id_) for id_ in ids}) == len(ids)
 
 
@@ -695,23 +663,13 @@ def test_another_cidr(kubenet: Setup) -> None:
 def test_another_cidr_waits_for_pods_under_way(kubenet: Setup) -> None:
     """The bridge is not changed under a pod that is being set up."""
     kubenet.ready()
-    adding, go_on = threading.Event(), threading.Event()
-
-    def before(made: Any) -> None:
-        if made.short == ("ADD", "bridge", "c1"):
-            adding.set()
-            assert go_on.wait(SECONDS)
-            assert not any("10.244.9" in done for done in kubenet.bridge.done)
-
-    kubenet.exec.before = before
-    up = threading.Thread(target=kubenet.up)
-    up.start()
-    assert adding.wait(SECONDS)
-    event = threading.Thread(target=kubenet.event, args=("10.244.9.0/24",))
-    event.start()
-    go_on.set()
-    for thread in (up, event):
-        thread.join(SECONDS)
+    held = kubenet.exec.hold("ADD", "bridge", "c1")
+    with Threads() as threads:
+        threads.start(kubenet.up)
+        held.when_begun()
+        threads.start(kubenet.event, "10.244.9.0/24")
+        assert not any("10.244.9" in done for done in kubenet.bridge.done)
+        held.go_on.set()
     assert kubenet.ips() == ("10.244.1.2",)
     assert kubenet.bridge.done[-1].startswith("masquerade 10.244.9.0/24")
 
