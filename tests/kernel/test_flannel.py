@@ -12,7 +12,7 @@ import pytest
 from helpers import flannel
 from helpers.flannel import SAVED, SUBNET_FILE, conf, flanneld, saved
 from helpers.packets import ping
-from helpers.plugin import Attachment, Outcome
+from helpers.plugin import Attachment, Outcome, must
 from helpers.ways import InprocRunner
 
 if TYPE_CHECKING:
@@ -47,12 +47,6 @@ def addresses(node: Node, pod: Container, link: str = "eth0") -> set[str]:
 def held() -> set[str]:
     """Return the addresses that host-local has handed out on the network "net"."""
     return {path.name for path in STORE.glob("[0-9a-f]*")} if STORE.is_dir() else set()
-
-
-def must(outcome: Outcome) -> Outcome:
-    """Return an outcome that is a success."""
-    assert outcome.ok, outcome
-    return outcome
 
 
 def programs(*names: str) -> str:
