@@ -22,6 +22,9 @@ if TYPE_CHECKING:
 ROOT = Path(__file__).parents[1]
 
 
+pytest_plugins = ["helpers.second_kernel"]
+
+
 @pytest.fixture
 def node() -> Iterator[Node]:
     """A fresh private node that the test (and every program it starts) is on."""
@@ -68,6 +71,14 @@ def service(node: Node) -> Iterator[ways.Service]:  # noqa: ARG001 - it is on th
         assert running.stop() == 0, running.log
 
 
+@pytest.fixture
+def inproc(node: Node, plugin_directory: str) -> Iterator[Runner]:  # noqa: ARG001 - it is there
+    """Plugins called as functions, by a program on the node."""
+    program = ways.InprocRunner(plugin_directory)
+    yield program
+    program.close()
+
+
 @pytest.fixture(params=ways.NAMES)
 def runner(
     request: pytest.FixtureRequest,
@@ -81,9 +92,7 @@ def runner(
         request.getfixturevalue("service")
         yield ways.warm(plugin_directory)
     else:
-        program = ways.InprocRunner(plugin_directory)
-        yield program
-        program.close()
+        yield request.getfixturevalue("inproc")
 
 
 @pytest.fixture(scope="session")

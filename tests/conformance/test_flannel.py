@@ -19,8 +19,6 @@ from helpers import ways
 from helpers.plugin import Attachment, BinaryRunner
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
-
     from table_flannel import FlannelCase
 
     from helpers.node import Node
@@ -64,14 +62,6 @@ class Scene:
         """Return what is saved."""
         found: dict[str, Any] = json.loads(self.saved.read_text())
         return found
-
-
-@pytest.fixture
-def inproc(node: Node, plugin_directory: str) -> Iterator[Runner]:  # noqa: ARG001 - it is there
-    """The plugin called as a function, which is what all ways of execution do in the end."""
-    program = ways.InprocRunner(plugin_directory)
-    yield program
-    program.close()
 
 
 @pytest.mark.parametrize("case", table_flannel.CASES, ids=str)

@@ -146,15 +146,19 @@ CASES = [
 ]
 # What a first ADD makes for all that follow, and what the kernel gives to lo.
 _MAY_BE_LEFT = r"^file .*(/|/lock|/last_reserved_ip\.\d) |forward|addr lo 127\.0\.0\.1"
-each_case = pytest.mark.parametrize("case", CASES, ids=str)
 THREADS_MAX = 8  # of a process that makes one call at a time, whatever happened before
 BY_NAME = {case.name: case for case in CASES}
+FEATURE = {"vlan": pytest.mark.second_kernel("bridge VLANs", slow=True)}
 each_way = pytest.mark.parametrize("warm", [False, True], ids=["fresh", "warm"])
 
 
 def some_cases(*names: str) -> pytest.MarkDecorator:
     """Run a test with the cases of these names."""
-    return pytest.mark.parametrize("case", [BY_NAME[name] for name in names], ids=str)
+    params = [pytest.param(BY_NAME[name], marks=FEATURE.get(name, ()), id=name) for name in names]
+    return pytest.mark.parametrize("case", params)
+
+
+each_case = some_cases(*BY_NAME)
 
 
 class Scene:
@@ -162,11 +166,6 @@ class Scene:
 
     def __init__(self, node: Node, directory: str, case: Case, *, warm: bool = False) -> None:
         need_tools(*case.tags)
-        if "vlan" in case.conf:
-            node.run("ip link add try type bridge vlan_filtering 1", check=False)
-            if "try" not in node.link_names():
-                pytest.skip("this kernel's bridges have no VLANs")
-            node.ip("link del try")
         self.node = node
         self.case = case
         self._directory = directory

@@ -69,6 +69,12 @@ class Outcome:
             return ""
 
 
+def must(outcome: Outcome) -> Outcome:
+    """Return an outcome that has to be a success."""
+    assert outcome.ok, outcome
+    return outcome
+
+
 class Runner(Protocol):
     """A way to execute plugins."""
 

@@ -139,6 +139,7 @@ def test_links_are_made_as_described(node: Node, handle: Handle, pod: Container)
     assert shown(node, "v0")["master"] == "br7"
     assert shown(node, "v0")["mtu"] == 1300
     assert shown(node, "eth0", "-n pod")["linkinfo"]["info_kind"] == "veth"
+    assert shown(node, "eth0", "-n pod")["mtu"] == 1300
 
     mode = MACVLAN_BRIDGE
     handle.add_link("macvlan", "eth1", parent=master, netns=pod.fd, macvlan_mode=mode)

@@ -98,7 +98,8 @@ class Handle(NetlinkSocket):
         """Create a link, in another namespace if ``netns`` is the file descriptor of one.
 
         ``parent`` is the index of the lower device (macvlan); ``peer`` and ``peer_netns`` are
-        name and namespace of the other end (veth).  0 and "" leave a value to the kernel.
+        name and namespace of the other end (veth), which has the same MTU.  0 and "" leave a
+        value to the kernel.
 
         Raises:
             FileExistsError: the name is taken.
@@ -112,7 +113,7 @@ class Handle(NetlinkSocket):
         if mac:
             spec.has_mac, spec.mac = True, mac_bytes(mac)
         if peer:
-            spec.peer.name = kept[2]
+            spec.peer.name, spec.peer.mtu = kept[2], mtu
         spec.peer.netns_fd = peer_netns
         spec.macvlan.mode = macvlan_mode
         spec.bridge.vlan_filtering = vlan_filtering
