@@ -25,6 +25,7 @@ GOOD: dict[str, dict[str, Any]] = {
     "bridge": {"bridge": "cni0", "isGateway": True, "ipam": V4},
     "macvlan": {"master": "m0", "ipam": V4},
     "loopback": {},
+    "ptp": {"ipam": V4},
     "host-local": {"ipam": V4},
     "static": {"ipam": STATIC},
     "flannel": {},

@@ -8,7 +8,14 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from bad_input import table_calls, table_flannel, table_limits, table_types, table_values
+from bad_input import (
+    table_calls,
+    table_flannel,
+    table_interfaces,
+    table_limits,
+    table_types,
+    table_values,
+)
 from bad_input.bad import GOOD, WAITS
 from bad_input.stand import Stand, require_error
 from helpers.plugin import BinaryRunner
@@ -18,7 +25,7 @@ if TYPE_CHECKING:
 
     from bad_input.bad import Bad
 
-TABLES = (table_calls, table_types, table_values, table_flannel, table_limits)
+TABLES = (table_calls, table_types, table_values, table_flannel, table_limits, table_interfaces)
 TABLE = [row for table in TABLES for row in table.TABLE]
 
 

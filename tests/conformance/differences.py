@@ -22,8 +22,13 @@ def expected(case: Case, lines: list[str]) -> list[str]:
     if not case.conf.get("enabledad"):
         # IPv6 addresses are usable at once: no duplicate address detection.
         lines = [re.sub(r"(addr .*:.* scope global)$", r"\1 nodad", line) for line in lines]
+    if case.plugin == "ptp":
+        # The route to an address's network is never made, instead of removed.
+        pattern = r"(pod\d addr eth0 .* scope global.*|pod\d addr net1.5 .*)$"
+        lines = [re.sub(pattern, r"\1 noprefixroute", line) for line in lines]
     # The bridge's port has no IPv6 address of its own.
-    lines = _each_followed(lines, _PORT_RA, "ipv6.accept_ra=0", "ipv6.addr_gen_mode=1")
+    if case.plugin == "bridge":
+        lines = _each_followed(lines, _PORT_RA, "ipv6.accept_ra=0", "ipv6.addr_gen_mode=1")
     lines = _firewall_cleaned(lines)
     version = case.conf.get("cniVersion", "1.0.0")
     if case.plugin == "loopback" and version < "1.0.0" and "prevResult" not in case.conf:
@@ -51,6 +56,9 @@ def expected_codes(case: Case, lines: list[str]) -> list[str]:
     if case.plugin == "bandwidth" and case.full_conf["cniVersion"] == "1.0.0":
         # The same, and it needs no previous result.
         return codes[: codes.index("== DEL pod1") + 1]
+    if case.name.endswith("-no-ipam") and codes[-1] == "error 999" and codes[-2] != "== ADD pod1":
+        # DEL has no need of addresses.
+        return codes[:-1]
     return codes
 
 

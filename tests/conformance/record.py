@@ -9,6 +9,7 @@ sys.path.insert(0, str(Path(__file__).parents[1]))
 
 import table_bandwidth
 import table_bridge
+import table_interfaces
 import table_others
 
 import golden
@@ -24,9 +25,11 @@ def main(directory: str, *wanted: str) -> None:
         (table_bridge.LIVES, life),
         (table_others.LIVES, life),
         (table_bandwidth.LIVES, life),
+        (table_interfaces.LIVES, life),
         (table_bridge.REFUSED, refusal),
         (table_others.REFUSED, refusal),
         (table_bandwidth.REFUSED, refusal),
+        (table_interfaces.REFUSED, refusal),
     ):
         for case in table:
             if wanted and case.name not in wanted:

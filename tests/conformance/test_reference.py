@@ -10,6 +10,7 @@ import pytest
 import table_bandwidth
 import table_bridge
 import table_check
+import table_interfaces
 import table_others
 
 import golden
@@ -20,8 +21,9 @@ if TYPE_CHECKING:
     from helpers.case import Case, Damage
     from helpers.node import Node
 
-LIVES = [*table_bridge.LIVES, *table_others.LIVES, *table_bandwidth.LIVES]
-REFUSED = [*table_bridge.REFUSED, *table_others.REFUSED, *table_bandwidth.REFUSED]
+TABLES = (table_bridge, table_others, table_bandwidth, table_interfaces)
+LIVES = [case for table in TABLES for case in table.LIVES]
+REFUSED = [case for table in TABLES for case in table.REFUSED]
 DAMAGES = [*table_check.DAMAGES, *table_bandwidth.DAMAGES]
 
 

@@ -111,6 +111,7 @@ CASES = [
     ),
     Case("macvlan", {"master": "m0", "ipam": DUAL}, plugin="macvlan", before=MASTER),
     Case("loopback", {}, plugin="loopback"),
+    Case("ptp", {"ipMasq": True, "ipam": DUAL}, plugin="ptp", tags=frozenset(["nft"])),
     Case("host-local", {"ipam": DUAL}, plugin="host-local"),
     Case(
         "flannel",
@@ -229,7 +230,7 @@ def _assert_error(outcome: Outcome, step: str) -> None:
 
 @some_cases(
     *("l2", "ports", "vlan", "nftables", "iptables", "force-address"),
-    *("macvlan", "loopback", "flannel"),
+    *("macvlan", "loopback", "flannel", "ptp"),
     *("ports-nftables", "ports-conditions", "ports-iptables"),
 )
 def test_failed_add_on_an_empty_node(scene: Callable[..., Scene], case: Case) -> None:
@@ -275,7 +276,7 @@ def test_failed_add_changes_nothing(scene: Callable[..., Scene], case: Case, war
 
 @some_cases(
     *("l2", "static", "vlan", "nftables", "iptables"),
-    *("macvlan", "loopback", "host-local", "flannel"),
+    *("macvlan", "loopback", "host-local", "flannel", "ptp"),
     *("ports-nftables", "ports-iptables"),
 )
 @each_way
@@ -297,7 +298,7 @@ def test_failed_delete(scene: Callable[..., Scene], case: Case, warm: bool) -> N
     assert changes(before, the.state()) == []
 
 
-@some_cases("plain", "nftables", "macvlan", "flannel", "ports-nftables")
+@some_cases("plain", "nftables", "macvlan", "flannel", "ports-nftables", "ptp")
 def test_failed_delete_of_a_container_that_is_gone(scene: Callable[..., Scene], case: Case) -> None:
     """The same without a namespace, for which there are other ways to find what is to go."""
     the = scene(case)
@@ -320,7 +321,7 @@ def test_failed_delete_of_a_container_that_is_gone(scene: Callable[..., Scene], 
 
 @some_cases(
     *("l2", "static", "vlan", "nftables", "iptables"),
-    *("macvlan", "loopback", "host-local", "flannel"),
+    *("macvlan", "loopback", "host-local", "flannel", "ptp"),
     *("ports-nftables", "ports-iptables"),
 )
 def test_failed_check(scene: Callable[..., Scene], case: Case) -> None:
@@ -338,7 +339,7 @@ def test_failed_check(scene: Callable[..., Scene], case: Case) -> None:
         await_equal(the.runner.held, held)
 
 
-@some_cases("plain", "nftables", "iptables", "macvlan", "flannel")
+@some_cases("plain", "nftables", "iptables", "macvlan", "flannel", "ptp")
 def test_failed_gc(scene: Callable[..., Scene], case: Case) -> None:
     """Whichever step of GC fails, the valid stay; the next GC leaves them and nothing else."""
 
@@ -374,7 +375,9 @@ def test_failed_gc(scene: Callable[..., Scene], case: Case) -> None:
             return
 
 
-@some_cases("plain", "nftables", "iptables", "macvlan", "flannel", "ports-nftables", "ports-iptables")
+@some_cases(
+    "plain", "nftables", "iptables", "macvlan", "flannel", "ports-nftables", "ports-iptables", "ptp"
+)
 def test_killed_add(scene: Callable[..., Scene], case: Case) -> None:
     """At whichever step an ADD is killed, DEL leaves nothing."""
     the = scene(case)
@@ -384,7 +387,9 @@ def test_killed_add(scene: Callable[..., Scene], case: Case) -> None:
         assert changes(before, the.state()) == [], outcome
 
 
-@some_cases("plain", "nftables", "iptables", "macvlan", "flannel", "ports-nftables", "ports-iptables")
+@some_cases(
+    "plain", "nftables", "iptables", "macvlan", "flannel", "ports-nftables", "ports-iptables", "ptp"
+)
 def test_killed_delete(scene: Callable[..., Scene], case: Case) -> None:
     """At whichever step a DEL is killed, the next one leaves nothing."""
     the = scene(case)

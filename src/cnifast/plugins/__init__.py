@@ -28,6 +28,7 @@ MODULES = {
     "loopback": "cnifast.plugins.main.loopback",
     "flannel": "cnifast.plugins.meta.flannel",
     "portmap": "cnifast.plugins.meta.portmap",
+    "ptp": "cnifast.plugins.main.ptp",
     "host-local": "cnifast.ipam.host_local",
     "static": "cnifast.ipam.static",
     "bandwidth": "cnifast.plugins.meta.bandwidth",
