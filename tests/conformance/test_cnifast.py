@@ -11,8 +11,10 @@ import table_bridge
 import table_check
 import table_interfaces
 import table_others
+import table_uml
 
 import golden
+from helpers.kinds import need_kinds
 from helpers.record import check_after, life, refusal
 
 if TYPE_CHECKING:
@@ -20,7 +22,7 @@ if TYPE_CHECKING:
     from helpers.node import Node
     from helpers.plugin import Runner
 
-TABLES = (table_bridge, table_others, table_bandwidth, table_interfaces)
+TABLES = (table_bridge, table_others, table_bandwidth, table_interfaces, table_uml)
 LIVES = [case for table in TABLES for case in table.LIVES]
 REFUSED = [case for table in TABLES for case in table.REFUSED]
 DAMAGES = [*table_check.DAMAGES, *table_bandwidth.DAMAGES]
@@ -29,6 +31,7 @@ DAMAGES = [*table_check.DAMAGES, *table_bandwidth.DAMAGES]
 @pytest.mark.parametrize("case", LIVES, ids=str)
 def test_lives(node: Node, runner: Runner, case: Case) -> None:
     """Attaching and detaching does what the reference does, but for the documented differences."""
+    need_kinds(node, case.tags)
     seen = life(node, case, runner)
     golden.require_equal(
         differences.expected(case, golden.load(case.name)), seen.lines, seen.outcomes
@@ -38,6 +41,7 @@ def test_lives(node: Node, runner: Runner, case: Case) -> None:
 @pytest.mark.parametrize("case", REFUSED, ids=str)
 def test_refusals(node: Node, runner: Runner, case: Case) -> None:
     """What the reference refuses is refused with the same code, and leaves the node as it was."""
+    need_kinds(node, case.tags)
     recorder = refusal(node, case, runner)
     golden.require_equal(
         differences.expected_codes(case, golden.load(case.name)),
