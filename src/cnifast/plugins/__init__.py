@@ -32,6 +32,7 @@ MODULES = {
     "ipvlan": "cnifast.plugins.main.ipvlan",
     "vlan": "cnifast.plugins.main.vlan",
     "dummy": "cnifast.plugins.main.dummy",
+    "tap": "cnifast.plugins.main.tap",
     "host-local": "cnifast.ipam.host_local",
     "static": "cnifast.ipam.static",
     "bandwidth": "cnifast.plugins.meta.bandwidth",
