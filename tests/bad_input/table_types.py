@@ -59,7 +59,28 @@ _PORTMAP = {
     "runtimeConfig": _OBJECT,
 }
 _MAPPING = {"hostPort": _INT, "containerPort": _INT, "protocol": _TEXT, "hostIP": _TEXT}
-_PTP = {"ipMasq": _BOOL, "ipMasqBackend": _TEXT, "mtu": _INT}
+_INTERFACES: dict[str, dict[str, dict[str, Any]]] = {
+    "ptp": {"ipMasq": _BOOL, "ipMasqBackend": _TEXT, "mtu": _INT},
+    "tap": {
+        "multiQueue": _BOOL,
+        "mtu": _INT,
+        "mac": _TEXT,
+        "owner": {**_INT, "negative": -1, "33-bits": 2**32},
+        "group": {**_INT, "negative": -1},
+        "selinuxContext": _TEXT,
+        "bridge": _TEXT,
+        "runtimeConfig": _OBJECT,
+    },
+    "host-device": {
+        "device": _TEXT,
+        "hwaddr": _TEXT,
+        "kernelpath": _TEXT,
+        "pciBusID": _TEXT,
+        "runtimeConfig": {**_OBJECT, "of-number": {"deviceID": 5}},
+    },
+    "ipvlan": {"master": _TEXT, "mode": _TEXT, "mtu": _INT, "linkInContainer": _BOOL},
+    "vlan": {"master": _TEXT, "vlanId": _INT, "mtu": _INT, "linkInContainer": _BOOL},
+}
 # In 1.1.1 these are unknown keys, to all plugins.
 _NEWER = (
     *("ipMasqBackend", "vlanTrunk", "disableContainerInterface", "portIsolation"),
@@ -236,7 +257,12 @@ TABLE = [
     *(case for key, kinds in _MACVLAN.items() for case in _wrong("macvlan", key, kinds)),
     *(case for key, kinds in _PORTMAP.items() for case in _wrong("portmap", key, kinds)),
     *_MAPPINGS,
-    *(case for key, kinds in _PTP.items() for case in _wrong("ptp", key, kinds)),
+    *(
+        case
+        for plugin, options in _INTERFACES.items()
+        for key, kinds in options.items()
+        for case in _wrong(plugin, key, kinds)
+    ),
     *_SHARED,
     *_NESTED,
     *_HOST_LOCAL,

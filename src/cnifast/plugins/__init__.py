@@ -33,6 +33,7 @@ MODULES = {
     "vlan": "cnifast.plugins.main.vlan",
     "dummy": "cnifast.plugins.main.dummy",
     "tap": "cnifast.plugins.main.tap",
+    "host-device": "cnifast.plugins.main.host_device",
     "host-local": "cnifast.ipam.host_local",
     "static": "cnifast.ipam.static",
     "bandwidth": "cnifast.plugins.meta.bandwidth",
