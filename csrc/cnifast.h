@@ -111,6 +111,28 @@ int cnif_sysctl_write(int netns_fd, const struct cnif_sysctl *sysctls, size_t co
 int cnif_sysctl_read(int netns_fd, const char *path, char *value, size_t size,
                      struct cnif_err *reterr);
 
+/* ---- netns: sysctls that can be put back ---- */
+
+#define CNIF_SETTING_MAX 4096
+
+struct cnif_setting {
+    const char *path; /* below /proc/sys, with slashes */
+    const char *value;
+    bool has_old; /* what it was could be read, and has fit */
+    char old[CNIF_SETTING_MAX];
+};
+
+/*
+ * In the namespace `netns_fd` (-1: here), find all sysctls, keep what they are,
+ * and write them, those that have the value already included.  On failure all
+ * are as before.
+ */
+int cnif_settings_write(int netns_fd, struct cnif_setting *settings, size_t count,
+                        struct cnif_err *reterr);
+/* Undo that, last one first; all are tried, the first failure is reported. */
+int cnif_settings_restore(int netns_fd, const struct cnif_setting *settings, size_t count,
+                          struct cnif_err *reterr);
+
 /* ---- rtnl: links, addresses, routes ---- */
 
 #define CNIF_IFNAME_MAX 16
@@ -199,6 +221,8 @@ struct cnif_link_change {
     int netns_fd;      /* -1: keep */
     const char *name;  /* NULL: keep */
     const char *alias; /* NULL: keep */
+    uint32_t txqlen;   /* only if has_txqlen */
+    bool has_txqlen;
     bool has_mac;
     uint8_t mac[6];
 };
@@ -757,6 +781,30 @@ int cnif_iptables_jumps(struct cnif_nlsock *sock, uint8_t family, const char *fr
 /* The index of the link that packets to an address leave by. */
 int cnif_route_find(struct cnif_nlsock *sock, const struct cnif_ip *to, int32_t *ret_oif,
                     struct cnif_err *reterr);
+/* ---- netns: becoming a program ---- */
+
+/*
+ * Become the program argv[0] (found on PATH) in the namespace `netns_fd`, with
+ * a /sys that shows it.  Returns only on failure, in whatever namespace: the
+ * process must end then.
+ */
+int cnif_netns_exec(int netns_fd, const char *const *argv, struct cnif_err *reterr);
+/* ---- nft: what the pods of a cluster's node have in common ---- */
+
+/*
+ * Masquerade what comes from the subnets of the node's pods and leaves the cluster,
+ * and nothing else that cnif_cluster_masq was told of before.  A family of which no
+ * part of the cluster is given, or all of it, is not masqueraded.
+ */
+int cnif_cluster_masq(struct cnif_nlsock *sock, const struct cnif_ip *pods, size_t n_pods,
+                      const struct cnif_ip *cluster, size_t n_cluster, struct cnif_err *reterr);
+/*
+ * Of the frames that a promiscuous bridge with that MAC sends to its veth ports drop
+ * those that come from pods, which got there without it; its gateway addresses, with
+ * the prefix lengths of their subnets, may go on sending.  No gateways: drop none.
+ */
+int cnif_cluster_guard(struct cnif_nlsock *sock, const uint8_t mac[6],
+                       const struct cnif_ip *gateways, size_t count, struct cnif_err *reterr);
 
 /* ---- netns: taps ---- */
 

@@ -43,19 +43,21 @@ faulty_build() {
 
 # Each test has a node of its own, and much of its time is spent waiting for the kernel.
 python_tests() {
-    as_root env CNIFAST_FAULTY_SITE="$CNIFAST_FAULTY_SITE" \
+    as_root env CNIFAST_FAULTY_SITE="$CNIFAST_FAULTY_SITE" CNIFAST_RELEASE="$CNIFAST_RELEASE" \
         "$VENV/bin/python" -m pytest -n "$(($(nproc) + 1))" "$@"
 }
 
 step packages need_packages iproute2 nftables iptables procps containernetworking-plugins \
-    user-mode-linux kmod clang libclang-rt-14-dev
+    user-mode-linux kmod clang libclang-rt-14-dev net-tools golang-go golang-github-appc-cni-dev \
+    systemd podman crun containerd runc busybox-static
 step venv need_venv
 step tools "$VENV/bin/pip" install -q --group lint cmake ninja cffi cython scikit-build-core
 step build "$VENV/bin/pip" install -q .
-export CNIFAST_FAULTY_SITE=$PWD/build/faulty-site
+export CNIFAST_FAULTY_SITE=$PWD/build/faulty-site CNIFAST_RELEASE=$PWD/build/release
 step lint lint
 step "C tests" c_tests
 step "build with fault injection" faulty_build
+step "packages of a release" bash wheels/build.sh "$CNIFAST_RELEASE"
 step "Python tests" python_tests "$@"
 
 if [ ${#failed[@]} != 0 ]; then

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import shutil
 import subprocess
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
@@ -17,6 +18,8 @@ if TYPE_CHECKING:
 
     from helpers.node import Node
     from helpers.plugin import Runner
+
+ROOT = Path(__file__).parents[1]
 
 
 @pytest.fixture
@@ -81,3 +84,27 @@ def runner(
         program = ways.InprocRunner(plugin_directory)
         yield program
         program.close()
+
+
+@pytest.fixture(scope="session")
+def release(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The directory of a release (CNIFAST_RELEASE, else built from this checkout)."""
+    if given := os.environ.get("CNIFAST_RELEASE"):
+        return Path(given)
+    directory = tmp_path_factory.mktemp("release")
+    built = subprocess.run(
+        ["bash", ROOT / "wheels" / "build.sh", directory],
+        capture_output=True,
+        text=True,
+        check=False,
+        env={**os.environ, "CNIFAST_VENV": str(directory / "venv")},
+    )
+    assert built.returncode == 0, built.stdout + built.stderr
+    return directory
+
+
+@pytest.fixture(scope="session")
+def archive(release: Path) -> Path:
+    """The archive of the release."""
+    (found,) = release.glob("*.tgz")
+    return found

@@ -5,9 +5,10 @@
 #include "base/fault.h"
 
 #include <fcntl.h>
+#include <linux/mount.h>
 #include <pthread.h>
 #include <string.h>
-#include <sys/mount.h>
+#include <sys/syscall.h>
 
 /* So many namespaces a proc instance may have seen before it is replaced. */
 #define PROC_USES 32
@@ -26,14 +27,15 @@ static struct {
     bool refused; /* we may not make one: /proc has to do */
 } proc = {.lock = PTHREAD_MUTEX_INITIALIZER, .fd = -1};
 
+/* By number: C libraries have functions for these calls since glibc 2.36 only. */
 static int make_proc(void)
 {
-    cnif_cleanup_close int context = fsopen("proc", FSOPEN_CLOEXEC);
+    cnif_cleanup_close int context = (int)syscall(SYS_fsopen, "proc", FSOPEN_CLOEXEC);
 
-    if (context < 0 || fsconfig(context, FSCONFIG_CMD_CREATE, NULL, NULL, 0) < 0)
+    if (context < 0 || syscall(SYS_fsconfig, context, FSCONFIG_CMD_CREATE, NULL, NULL, 0) < 0)
         return -1;
-    return fsmount(context, FSMOUNT_CLOEXEC,
-                   MOUNT_ATTR_NOSUID | MOUNT_ATTR_NODEV | MOUNT_ATTR_NOEXEC);
+    return (int)syscall(SYS_fsmount, context, FSMOUNT_CLOEXEC,
+                        MOUNT_ATTR_NOSUID | MOUNT_ATTR_NODEV | MOUNT_ATTR_NOEXEC);
 }
 
 /* A descriptor of the instance's root, the caller's to close; -1: use /proc. */
@@ -137,4 +139,110 @@ int cnif_sysctl_read(int netns_fd, const char *path, char *value, size_t size,
     r = fd < 0 ? fd : read_here(fd, path, value, size, reterr);
     cnif_netns_leave(&visit);
     return r;
+}
+
+/* With its newline: to write nothing at all would change nothing. */
+static void remember(int fd, struct cnif_setting *setting)
+{
+    ssize_t n = pread(fd, setting->old, sizeof(setting->old), 0);
+
+    setting->has_old = n >= 0 && (size_t)n < sizeof(setting->old);
+    if (setting->has_old)
+        setting->old[n] = '\0';
+}
+
+/* For reading, too, where that is allowed: some sysctls can only be written. */
+static int open_setting(int proc_fd, struct cnif_setting *setting, struct cnif_err *reterr)
+{
+    int fd;
+
+    setting->has_old = false;
+    fd = open_sysctl(proc_fd, setting->path, O_RDWR, reterr);
+    if (fd == -EACCES)
+        return open_sysctl(proc_fd, setting->path, O_WRONLY, reterr);
+    if (fd >= 0)
+        remember(fd, setting);
+    return fd;
+}
+
+static int write_value(int fd, const char *path, const char *value, struct cnif_err *reterr)
+{
+    int code = cnif_fault("write sysctl");
+
+    if (!code && pwrite(fd, value, strlen(value), 0) < 0)
+        code = errno;
+    return code ? cnif_err_errno(reterr, code, "write %.64s to sysctl %s", value, path) : 0;
+}
+
+/* Open all, then write all; on failure those that were written are as before. */
+static int write_all(int proc_fd, struct cnif_setting *settings, int *fds, size_t count,
+                     struct cnif_err *reterr)
+{
+    size_t opened, i = 0;
+    int r = 0;
+
+    for (opened = 0; opened < count; opened++) {
+        fds[opened] = r = open_setting(proc_fd, &settings[opened], reterr);
+        if (r < 0)
+            break;
+    }
+    for (; r >= 0 && i < count; i++)
+        r = write_value(fds[i], settings[i].path, settings[i].value, reterr);
+    while (r < 0 && i--) {
+        if (settings[i].has_old)
+            (void)write_value(fds[i], settings[i].path, settings[i].old, NULL);
+    }
+    while (opened--)
+        cnif_closep(&fds[opened]);
+    return r < 0 ? r : 0;
+}
+
+int cnif_settings_write(int netns_fd, struct cnif_setting *settings, size_t count,
+                        struct cnif_err *reterr)
+{
+    cnif_cleanup_free int *fds = NULL;
+    cnif_cleanup_close int proc_fd = -1;
+    struct cnif_netns_visit visit;
+    int r;
+
+    if (!count)
+        return 0;
+    fds = calloc(count, sizeof(*fds));
+    if (!fds)
+        return cnif_err_errno(reterr, ENOMEM, "write sysctls");
+    r = cnif_netns_enter(&visit, netns_fd, reterr);
+    if (r < 0)
+        return r;
+    proc_fd = open_proc();
+    r = write_all(proc_fd, settings, fds, count, reterr);
+    cnif_netns_leave(&visit);
+    return r;
+}
+
+int cnif_settings_restore(int netns_fd, const struct cnif_setting *settings, size_t count,
+                          struct cnif_err *reterr)
+{
+    cnif_cleanup_close int proc_fd = -1;
+    struct cnif_netns_visit visit;
+    int result = cnif_netns_enter(&visit, netns_fd, reterr);
+
+    if (result < 0)
+        return result;
+    proc_fd = open_proc();
+    while (count--) {
+        const struct cnif_setting *setting = &settings[count];
+        struct cnif_err *first = result < 0 ? NULL : reterr;
+        cnif_cleanup_close int fd = -1;
+        int r;
+
+        if (!setting->has_old)
+            continue;
+        fd = r = open_sysctl(proc_fd, setting->path, O_WRONLY, first);
+        if (r >= 0)
+            r = write_value(fd, setting->path, setting->old, first);
+        if (r < 0 && result == 0)
+            result = r;
+    }
+    cnif_netns_leave(&visit);
+    return result;
 }

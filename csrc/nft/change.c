@@ -16,12 +16,12 @@ int cnif_nft_change(struct cnif_nlsock *sock, const struct cnif_nft_change *chan
         int r = cnif_nft_look(sock, change->table, change->looks, change->count, change->object,
                               &genid, reterr);
 
-        if (r == -ERESTART)
-            continue;
         if (r < 0)
             return r;
         cnif_nlbuf_reset(buf);
         tie = write(buf, genid, arg);
+        if (tie == CNIF_NFT_TIED && !genid)
+            continue; /* there is no generation in which all this was seen */
         if (tie < 0 || buf->count <= 1)
             return tie < 0 ? tie : 0;
         r = cnif_nft_batch_commit(sock, buf, change->object, reterr);

@@ -278,20 +278,13 @@ int cnif_hostport_check(struct cnif_nlsock *sock, const struct cnif_hostports *w
 {
     struct cnif_hostport_plan plan;
     uint32_t genid;
-    unsigned attempt;
     int r = cnif_hostport_plan_init(&plan, want, owner, true, reterr);
 
-    if (r == 0 && plan.n_items) {
-        r = -ERESTART;
-        for (attempt = 0; attempt < CNIF_NFT_ATTEMPTS && r == -ERESTART; attempt++)
-            r = cnif_nft_look(sock, &cnif_hostport_table, plan.looks, plan.n_items + 1, plan.owner,
-                              &genid, reterr);
-        if (r == -ERESTART)
-            r = cnif_err_set(reterr, EAGAIN, "look up host ports of %s: the ruleset keeps changing",
-                             plan.owner);
-        if (r == 0)
-            r = check(sock, &plan, reterr);
-    }
+    if (r == 0 && plan.n_items)
+        r = cnif_nft_look(sock, &cnif_hostport_table, plan.looks, plan.n_items + 1, plan.owner,
+                          &genid, reterr);
+    if (r == 0 && plan.n_items)
+        r = check(sock, &plan, reterr);
     cnif_hostport_plan_done(&plan);
     return r;
 }

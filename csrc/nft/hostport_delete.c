@@ -200,7 +200,8 @@ static int delete_known(struct cnif_nlsock *sock, struct work *work, struct cnif
         return cnif_err_errno(reterr, ENOMEM, "unmap host ports of %s", work->owner);
     cnif_nlbuf_init(&buf, data, size);
     r = cnif_nft_change(sock, &change, &buf, write_known, work, reterr);
-    if (r == -ENOENT) { /* somebody has removed an element by hand */
+    /* Somebody has removed an element by hand, or changes come faster than all can be seen. */
+    if (r == -ENOENT || r == -EAGAIN) {
         work->unknown = true;
         return 0;
     }

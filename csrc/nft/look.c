@@ -123,6 +123,7 @@ int cnif_nft_look(struct cnif_nlsock *sock, const struct cnif_nft_table *table,
                   uint32_t *ret_genid, struct cnif_err *reterr)
 {
     uint32_t first = 0;
+    bool moved = false;
     size_t done;
 
     for (done = 0; done < count; done += CNIF_NFT_LOOK_MAX) {
@@ -134,11 +135,10 @@ int cnif_nft_look(struct cnif_nlsock *sock, const struct cnif_nft_table *table,
 
         if (r < 0)
             return r;
-        if (done && genid != first)
-            return -ERESTART;
+        moved |= done && genid != first;
         first = genid;
     }
-    *ret_genid = first;
+    *ret_genid = moved ? 0 : first;
     return 0;
 }
 

@@ -26,8 +26,8 @@ struct cnif_nft_look {
 
 /*
  * Fill in what is there.  A missing table, set or element is an answer, not an
- * error.  -ERESTART: there are more than CNIF_NFT_LOOK_MAX elements, and something
- * changed between two round trips.
+ * error.  *ret_genid is 0 if there are more than CNIF_NFT_LOOK_MAX elements and
+ * something changed between two round trips.
  */
 int cnif_nft_look(struct cnif_nlsock *sock, const struct cnif_nft_table *table,
                   struct cnif_nft_look *looks, size_t count, const char *object,

@@ -8,6 +8,7 @@
 
 #include "netlink/nlparse.h"
 #include "rtnl/addr.h"
+#include "rtnl/qdisc.h"
 
 #include <arpa/inet.h>
 #include <linux/if_ether.h>
@@ -175,26 +176,21 @@ static bool parse_selector(const struct nlattr *selector, struct cnif_filter *fi
 
 bool cnif_filter_parse(const struct nlmsghdr *nlh, struct cnif_filter *ret)
 {
-    const struct nlattr *attrs[TCA_OPTIONS + 1], *options[TCA_U32_ACT + 1];
-    const struct tcmsg *tcm;
+    const struct nlattr *options, *attrs[TCA_U32_ACT + 1];
+    struct cnif_filter found = {0};
     char kind[CNIF_IFNAME_MAX];
+    const struct tcmsg *tcm = cnif_tcmsg_parse(nlh, RTM_NEWTFILTER, &options, kind);
 
-    if (nlh->nlmsg_type != RTM_NEWTFILTER)
+    if (!tcm || strcmp(kind, "u32") != 0)
         return false;
-    tcm = cnif_nlmsg_header(nlh, sizeof(*tcm));
-    if (!tcm)
+    cnif_nlattr_parse_nested(options, attrs, TCA_U32_ACT);
+    if (!parse_selector(attrs[TCA_U32_SEL], &found)) /* a hash table has none */
         return false;
-    cnif_nlattr_parse(nlh, sizeof(*tcm), attrs, TCA_OPTIONS);
-    if (!cnif_nlattr_str(attrs[TCA_KIND], kind, sizeof(kind)) || strcmp(kind, "u32") != 0)
-        return false;
-    cnif_nlattr_parse_nested(attrs[TCA_OPTIONS], options, TCA_U32_ACT);
-    memset(ret, 0, sizeof(*ret));
-    if (!parse_selector(options[TCA_U32_SEL], ret)) /* a hash table has none */
-        return false;
-    ret->priority = (uint16_t)(tcm->tcm_info >> 16);
-    ret->protocol = ntohs((uint16_t)tcm->tcm_info);
-    ret->class = cnif_nlattr_u32(options[TCA_U32_CLASSID], 0);
-    ret->redirect = parse_actions(options[TCA_U32_ACT]);
+    found.priority = (uint16_t)(tcm->tcm_info >> 16);
+    found.protocol = ntohs((uint16_t)tcm->tcm_info);
+    found.class = cnif_nlattr_u32(attrs[TCA_U32_CLASSID], 0);
+    found.redirect = parse_actions(attrs[TCA_U32_ACT]);
+    *ret = found;
     return true;
 }
 

@@ -245,6 +245,8 @@ int cnif_link_change(struct cnif_nlsock *sock, int32_t index, const struct cnif_
         cnif_nlattr_put_u32(&buf, IFLA_NET_NS_FD, (uint32_t)change->netns_fd);
     if (change->has_mac)
         cnif_nlattr_put(&buf, IFLA_ADDRESS, change->mac, sizeof(change->mac));
+    if (change->has_txqlen)
+        cnif_nlattr_put_u32(&buf, IFLA_TXQLEN, change->txqlen);
     cnif_nlmsg_end(&buf);
     return cnif_nlsock_talk(sock, &buf, describe(NULL, index, text, sizeof(text)), NULL, NULL, NULL,
                             reterr);

@@ -150,50 +150,59 @@ static uint32_t parse_htb(const struct nlattr *options)
     return found.defcls;
 }
 
-bool cnif_qdisc_parse(const struct nlmsghdr *nlh, struct cnif_qdisc *ret)
+const struct tcmsg *cnif_tcmsg_parse(const struct nlmsghdr *nlh, uint16_t type,
+                                     const struct nlattr **ret_options, char *ret_kind)
 {
     const struct nlattr *attrs[TCA_OPTIONS + 1];
     const struct tcmsg *tcm;
 
-    if (nlh->nlmsg_type != RTM_NEWQDISC)
-        return false;
+    if (nlh->nlmsg_type != type)
+        return NULL;
     tcm = cnif_nlmsg_header(nlh, sizeof(*tcm));
     if (!tcm)
-        return false;
+        return NULL;
     cnif_nlattr_parse(nlh, sizeof(*tcm), attrs, TCA_OPTIONS);
-    memset(ret, 0, sizeof(*ret));
-    ret->index = tcm->tcm_ifindex;
-    ret->handle = tcm->tcm_handle;
-    ret->parent = tcm->tcm_parent;
-    (void)cnif_nlattr_str(attrs[TCA_KIND], ret->kind, sizeof(ret->kind));
-    if (strcmp(ret->kind, "tbf") == 0)
-        parse_tbf(attrs[TCA_OPTIONS], &ret->bucket);
-    if (strcmp(ret->kind, "htb") == 0)
-        ret->default_class = parse_htb(attrs[TCA_OPTIONS]);
+    (void)cnif_nlattr_str(attrs[TCA_KIND], ret_kind, CNIF_IFNAME_MAX);
+    *ret_options = attrs[TCA_OPTIONS];
+    return tcm;
+}
+
+bool cnif_qdisc_parse(const struct nlmsghdr *nlh, struct cnif_qdisc *ret)
+{
+    struct cnif_qdisc found = {0};
+    const struct nlattr *options;
+    const struct tcmsg *tcm = cnif_tcmsg_parse(nlh, RTM_NEWQDISC, &options, found.kind);
+
+    if (!tcm)
+        return false;
+    found.index = tcm->tcm_ifindex;
+    found.handle = tcm->tcm_handle;
+    found.parent = tcm->tcm_parent;
+    if (strcmp(found.kind, "tbf") == 0)
+        parse_tbf(options, &found.bucket);
+    if (strcmp(found.kind, "htb") == 0)
+        found.default_class = parse_htb(options);
+    *ret = found;
     return true;
 }
 
 bool cnif_class_parse(const struct nlmsghdr *nlh, struct cnif_class *ret)
 {
-    const struct nlattr *attrs[TCA_OPTIONS + 1], *options[TCA_HTB_RATE64 + 1];
-    struct tc_htb_opt found = {0};
-    const struct tcmsg *tcm;
+    const struct nlattr *options, *attrs[TCA_HTB_RATE64 + 1];
+    struct cnif_class found = {0};
+    const struct tcmsg *tcm = cnif_tcmsg_parse(nlh, RTM_NEWTCLASS, &options, found.kind);
+    struct tc_htb_opt htb = {0};
 
-    if (nlh->nlmsg_type != RTM_NEWTCLASS)
-        return false;
-    tcm = cnif_nlmsg_header(nlh, sizeof(*tcm));
     if (!tcm)
         return false;
-    cnif_nlattr_parse(nlh, sizeof(*tcm), attrs, TCA_OPTIONS);
-    memset(ret, 0, sizeof(*ret));
-    ret->index = tcm->tcm_ifindex;
-    ret->handle = tcm->tcm_handle;
-    (void)cnif_nlattr_str(attrs[TCA_KIND], ret->kind, sizeof(ret->kind));
-    if (strcmp(ret->kind, "htb") != 0)
-        return true;
-    cnif_nlattr_parse_nested(attrs[TCA_OPTIONS], options, TCA_HTB_RATE64);
-    (void)cnif_nlattr_copy(options[TCA_HTB_PARMS], &found, sizeof(found));
-    ret->bucket.rate = cnif_nlattr_u64(options[TCA_HTB_RATE64], found.rate.rate);
-    ret->bucket.burst = found.buffer;
+    found.index = tcm->tcm_ifindex;
+    found.handle = tcm->tcm_handle;
+    if (strcmp(found.kind, "htb") == 0) {
+        cnif_nlattr_parse_nested(options, attrs, TCA_HTB_RATE64);
+        (void)cnif_nlattr_copy(attrs[TCA_HTB_PARMS], &htb, sizeof(htb));
+        found.bucket.rate = cnif_nlattr_u64(attrs[TCA_HTB_RATE64], htb.rate.rate);
+        found.bucket.burst = htb.buffer;
+    }
+    *ret = found;
     return true;
 }

@@ -13,7 +13,9 @@
 
 #include <linux/pkt_sched.h>
 
+struct nlattr;
 struct nlmsghdr;
+struct tcmsg;
 
 #define CNIF_QDISC_ROOT TC_H_MAKE(1U << 16, 0U)
 /* A class of the root, by number. */
@@ -55,6 +57,13 @@ void cnif_class_put_htb(struct cnif_nlbuf *buf, int32_t index, uint32_t class,
 void cnif_qdisc_put_get(struct cnif_nlbuf *buf, int32_t index, uint32_t parent);
 void cnif_class_put_get(struct cnif_nlbuf *buf, int32_t index, uint32_t class);
 
+/*
+ * What all of traffic control begins with: the header of a message of this
+ * type (NULL if it is another one or too short), its TCA_OPTIONS (NULL where
+ * absent) and its TCA_KIND in CNIF_IFNAME_MAX bytes ("" where absent).
+ */
+const struct tcmsg *cnif_tcmsg_parse(const struct nlmsghdr *nlh, uint16_t type,
+                                     const struct nlattr **ret_options, char *ret_kind);
 /* Decode RTM_NEWQDISC and RTM_NEWTCLASS; false if it is something else or too short. */
 bool cnif_qdisc_parse(const struct nlmsghdr *nlh, struct cnif_qdisc *ret);
 bool cnif_class_parse(const struct nlmsghdr *nlh, struct cnif_class *ret);

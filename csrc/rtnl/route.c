@@ -74,7 +74,7 @@ void cnif_route_put_replace(struct cnif_nlbuf *buf, const struct cnif_route *rou
 
 void cnif_route_put_get(struct cnif_nlbuf *buf, const struct cnif_ip *ip)
 {
-    struct rtmsg *rtm = cnif_nlmsg_begin(buf, RTM_GETROUTE, 0, sizeof(*rtm), "look up route to");
+    struct rtmsg *rtm = cnif_nlmsg_begin(buf, RTM_GETROUTE, 0, sizeof(*rtm), "find route to");
     size_t size = cnif_ip_size(ip->family);
 
     rtm->rtm_family = ip->family;
@@ -169,17 +169,12 @@ int cnif_route_find(struct cnif_nlsock *sock, const struct cnif_ip *to, int32_t 
     uint8_t data[128] __attribute__((aligned(4)));
     char text[INET6_ADDRSTRLEN] = "?";
     struct cnif_nlbuf buf;
-    struct rtmsg *rtm;
     int32_t oif = 0;
     int r;
 
     (void)inet_ntop(to->family, to->bytes, text, sizeof(text));
     cnif_nlbuf_init(&buf, data, sizeof(data));
-    rtm = cnif_nlmsg_begin(&buf, RTM_GETROUTE, 0, sizeof(*rtm), "find route to");
-    rtm->rtm_family = to->family;
-    rtm->rtm_dst_len = (uint8_t)(cnif_ip_size(to->family) * 8);
-    cnif_nlattr_put(&buf, RTA_DST, to->bytes, cnif_ip_size(to->family));
-    cnif_nlmsg_end(&buf);
+    cnif_route_put_get(&buf, to);
     r = cnif_nlsock_talk(sock, &buf, text, keep_oif, &oif, NULL, reterr);
     if (r < 0)
         return r;

@@ -235,7 +235,7 @@ static int32_t find_device(struct cnif_nlsock *sock, const struct cnif_shaping *
     return link.index;
 }
 
-/* Once more where the request or its answer was lost. */
+/* Once more where the request or its answer was lost, here and below. */
 static void delete_qdiscs(struct cnif_nlsock *sock, const struct cnif_shaping *shaping,
                           const struct made *made)
 {
@@ -258,9 +258,10 @@ static void undo(struct cnif_nlsock *sock, const struct cnif_shaping *shaping,
                  const struct made *made)
 {
     int32_t ifb = made->ifb;
+    int attempts;
 
     delete_qdiscs(sock, shaping, made);
-    if (made->device && !ifb)
+    for (attempts = 2; made->device && !ifb && attempts; attempts--)
         ifb = find_device(sock, shaping);
     if (ifb && cnif_link_delete(sock, ifb, NULL) < 0)
         (void)cnif_link_delete(sock, ifb, NULL);

@@ -4,6 +4,8 @@
  */
 #include "shim.h"
 
+#define SHIM_BESIDE ".cnifast/" CNIF_BUILD
+
 /* Standard input was read already: give it back as a file. */
 static void restore_stdin(const char *data, size_t len)
 {
@@ -49,27 +51,79 @@ static char **cold_environment(struct shim_call *call)
     return env;
 }
 
+/*
+ * What a binary that was not told its Python looks for: an interpreter at the
+ * places where distributions have it, and with that the package in a folder
+ * beside the binary, as release archives carry it, or one that is installed.
+ */
+static const char *const interpreters[] = {"/usr/bin/python3", "/usr/local/bin/python3"};
+static const char from_installed[] =
+    "import sys\n"
+    "try:\n"
+    "    from cnifast.cli.plugin import main\n"
+    "except Exception:\n"
+    "    sys.stdout.write('{\"cniVersion\":\"1.1.0\",\"code\":999,\"msg\":\"this plugin binary "
+    "does not know its Python, has no folder " SHIM_BESIDE " beside it, and the Python at '"
+    "+ sys.executable + ' has no cnifast: unpack the whole archive, or use `cnifast plugins "
+    "install`\"}\\n')\n"
+    "    sys.exit(1)\n"
+    "main(sys.argv[1:])\n";
+
+/* The path of `name` beside this binary, also where a link leads to it; NULL when it is not there.
+ */
+static const char *beside(const char *name, char *room, size_t size)
+{
+    struct shim_buf b = {.data = room, .size = size};
+    struct statx st;
+    long n = sys_call(__NR_readlinkat, AT_FDCWD, (long)"/proc/self/exe", (long)room, (long)size, 0);
+
+    if (n <= 0)
+        return NULL;
+    for (b.len = (size_t)n; b.len && room[b.len - 1] != '/';)
+        b.len--;
+    shim_put_string(&b, name);
+    return b.overflow || sys_statx(room, 0, STATX_TYPE, &st) < 0 ? NULL : room;
+}
+
+/* Become the first interpreter there is. */
+_Noreturn static void become(const char *const *pythons, size_t count, char **argv, char **env)
+{
+    char room[24];
+
+    for (size_t i = 0; i < count; i++) {
+        long rc;
+
+        argv[0] = (char *)(uintptr_t)pythons[i];
+        rc = sys_execve(pythons[i], argv, env);
+        if (rc != -ENOENT || count == 1)
+            SHIM_FAIL(SHIM_INTERNAL, "cannot start ", pythons[i], ": ", shim_errno_name(-rc, room));
+    }
+    SHIM_FAIL(SHIM_INTERNAL, "no Python: cnifast needs one that is 3.11 or newer as ",
+              interpreters[0], " or ", interpreters[1], ", or a service");
+}
+
 void shim_cold(struct shim_call *call, bool leave_service)
 {
-    char *python = (char *)(uintptr_t)shim_place.python;
-    char *script = (char *)(uintptr_t)shim_place.script;
-    char *argv[] = {
-        python,
-        "-I",
-        "-S",
-        "-Xutf8",
-        script,
-        (char *)(uintptr_t)call->plugin,
-        leave_service ? call->socket : NULL,
-        NULL,
-    };
-    char room[24];
-    long rc;
+    static char script_room[4096];
+    const char *python = shim_place.python, *script = shim_place.script;
+    bool told = python[0] != '\0' && script[0] != '\0';
+    char *argv[8], **arg = argv + 1;
 
-    if (shim_place.python[0] == '\0' || shim_place.script[0] == '\0')
-        SHIM_FAIL(SHIM_INTERNAL, "this plugin binary was copied and not installed: it does not "
-                                 "know its Python (use `cnifast plugins install`)");
+    if (!told)
+        script = beside(SHIM_BESIDE "/start.py", script_room, sizeof(script_room));
+    *arg++ = "-I";
+    if (script)
+        *arg++ = "-S";
+    *arg++ = "-Xutf8";
+    if (!script)
+        *arg++ = "-c";
+    *arg++ = (char *)(uintptr_t)(script ? script : from_installed);
+    *arg++ = (char *)(uintptr_t)call->plugin;
+    *arg++ = leave_service ? call->socket : NULL;
+    *arg = NULL;
     restore_stdin(call->request.data + call->stdin_at, call->request.len - call->stdin_at);
-    rc = sys_execve(python, argv, cold_environment(call));
-    SHIM_FAIL(SHIM_INTERNAL, "cannot start ", python, ": ", shim_errno_name(-rc, room));
+    if (told)
+        become(&python, 1, argv, cold_environment(call));
+    become(interpreters, sizeof(interpreters) / sizeof(interpreters[0]), argv,
+           cold_environment(call));
 }

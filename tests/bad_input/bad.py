@@ -19,6 +19,13 @@ BEHIND = {
     "interfaces": [{"name": "host1"}, {"name": "eth0", "sandbox": "/run/netns/pod1"}],
 }
 
+# What the plugin before one that follows another has answered.
+PREVIOUS = {
+    "cniVersion": "1.0.0",
+    "interfaces": [{"name": "eth0", "sandbox": "/run/netns/pod1"}],
+    "ips": [{"address": "10.1.0.5/24", "gateway": "10.1.0.1", "interface": 0}],
+}
+
 # What succeeds as it is: on a node with a device m0 and flanneld's file, in a container that has
 # none but lo.
 GOOD: dict[str, dict[str, Any]] = {
@@ -45,6 +52,7 @@ GOOD: dict[str, dict[str, Any]] = {
             "portMappings": [{"hostPort": 8080, "containerPort": 80, "protocol": "tcp"}]
         },
     },
+    "tuning": {"sysctl": {"net.ipv4.ip_default_ttl": "65"}, "prevResult": PREVIOUS},
 }
 
 INTERNAL = 999

@@ -78,7 +78,7 @@ _BRIDGE = [
     ),
 ]
 
-_MACS = {
+MACS = {
     "text": "blue",
     "short": "02:00:00:00:01",
     "long": "02:00:00:00:00:00:00:01",
@@ -94,7 +94,7 @@ _MACS = {
 def _mac_cases() -> list[Bad]:
     """Return a case for each bad MAC by each way to ask for one."""
     found = []
-    for name, mac in _MACS.items():
+    for name, mac in MACS.items():
         for plugin in ("bridge", "macvlan"):
             routes: dict[str, dict[str, Any]] = {
                 "runtime": {"conf": {"runtimeConfig": {"mac": mac}}},

@@ -13,6 +13,7 @@ from bad_input import (
     table_flannel,
     table_interfaces,
     table_limits,
+    table_meta,
     table_types,
     table_values,
 )
@@ -27,7 +28,10 @@ if TYPE_CHECKING:
     from bad_input.bad import Bad
     from helpers.node import Node
 
-TABLES = (table_calls, table_types, table_values, table_flannel, table_limits, table_interfaces)
+TABLES = (
+    *(table_calls, table_types, table_values),
+    *(table_flannel, table_limits, table_meta, table_interfaces),
+)
 TABLE = [row for table in TABLES for row in table.TABLE]
 
 

@@ -21,6 +21,7 @@
 
 #define INPUT_MAX 8000
 #define DEPTH_MAX 4
+#define NO_FD     9999
 
 static void require(bool condition, const char *what)
 {
@@ -197,11 +198,13 @@ static void run_dumps(const uint8_t *data, size_t size)
     struct cnif_address *addresses;
     struct cnif_filter *filters;
     struct cnif_route *routes;
-    struct cnif_link *links;
+    struct cnif_link *links, link;
     struct fake_kernel fake;
     uint8_t bits[512];
     size_t count;
 
+    (void)cnif_veth_peer(kernel_with(&fake, data, size), NO_FD, "eth0", &link, NULL);
+    fake_kernel_close(&fake);
     (void)cnif_port_vlans(kernel_with(&fake, data, size), 1, bits, NULL);
     fake_kernel_close(&fake);
     if (cnif_link_dump(kernel_with(&fake, data, size), 0, NULL, &links, &count, NULL) == 0)

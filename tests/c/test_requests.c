@@ -140,10 +140,22 @@ static void test_link_changes(void)
         .has_mac = true,
         .mac = {2, 0, 0, 0, 0, 1},
     };
+    struct cnif_link_change tuned = {
+        .flags = IFF_PROMISC,
+        .flags_mask = IFF_PROMISC | IFF_ALLMULTI,
+        .mtu = 1400,
+        .master = -1,
+        .netns_fd = -1,
+        .has_txqlen = true,
+        .txqlen = 500,
+        .has_mac = true,
+        .mac = {2, 0, 0, 0, 0, 1},
+    };
 
     CHECK(sent("link-up", cnif_link_change(kernel_that_acknowledges(), 7, &up, NULL)));
     CHECK(sent("link-alias", cnif_link_change(kernel_that_acknowledges(), 8, &alias, NULL)));
     CHECK(sent("link-change", cnif_link_change(kernel_that_acknowledges(), 8, &all, NULL)));
+    CHECK(sent("link-tuned", cnif_link_change(kernel_that_acknowledges(), 8, &tuned, NULL)));
     CHECK(sent("link-delete", cnif_link_delete(kernel_that_acknowledges(), 7, NULL)));
 }
 

@@ -11,6 +11,7 @@ import table_bandwidth
 import table_bridge
 import table_interfaces
 import table_others
+import table_tuning
 import table_uml
 
 import golden
@@ -26,11 +27,13 @@ def main(directory: str, *wanted: str) -> None:
         (table_bridge.LIVES, life),
         (table_others.LIVES, life),
         (table_bandwidth.LIVES, life),
+        (table_tuning.LIVES, life),
         (table_interfaces.LIVES, life),
         (table_uml.LIVES, life),
         (table_bridge.REFUSED, refusal),
         (table_others.REFUSED, refusal),
         (table_bandwidth.REFUSED, refusal),
+        (table_tuning.REFUSED, refusal),
         (table_interfaces.REFUSED, refusal),
         (table_uml.REFUSED, refusal),
     ):

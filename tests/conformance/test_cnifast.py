@@ -11,6 +11,7 @@ import table_bridge
 import table_check
 import table_interfaces
 import table_others
+import table_tuning
 import table_uml
 
 import golden
@@ -22,10 +23,12 @@ if TYPE_CHECKING:
     from helpers.node import Node
     from helpers.plugin import Runner
 
-TABLES = (table_bridge, table_others, table_bandwidth, table_interfaces, table_uml)
+CHAINED = (table_bandwidth, table_tuning)
+TABLES = (table_bridge, table_others, *CHAINED, table_interfaces, table_uml)
 LIVES = [case for table in TABLES for case in table.LIVES]
 REFUSED = [case for table in TABLES for case in table.REFUSED]
-DAMAGES = [*table_check.DAMAGES, *table_bandwidth.DAMAGES]
+DAMAGES = [*table_check.DAMAGES]
+DAMAGES += [damage for table in CHAINED for damage in table.DAMAGES]
 
 
 @pytest.mark.parametrize("case", LIVES, ids=str)
@@ -62,4 +65,4 @@ def test_check(node: Node, runner: Runner, damage: Damage) -> None:
     checked, deleted = check_after(node, damage, runner)
     expected = damage.code if damage.ours is None else damage.ours
     assert (checked.code, deleted.code) == (expected, 0), (checked, deleted)
-    assert set(node.strays()) <= {"m0", "m1", *table_bandwidth.LINKS}
+    assert set(node.strays()) <= {"m0", "m1", *table_bandwidth.LINKS, *table_tuning.LINKS}

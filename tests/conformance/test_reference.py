@@ -12,6 +12,7 @@ import table_bridge
 import table_check
 import table_interfaces
 import table_others
+import table_tuning
 import table_uml
 
 import golden
@@ -23,10 +24,12 @@ if TYPE_CHECKING:
     from helpers.case import Case, Damage
     from helpers.node import Node
 
-TABLES = (table_bridge, table_others, table_bandwidth, table_interfaces, table_uml)
+CHAINED = (table_bandwidth, table_tuning)
+TABLES = (table_bridge, table_others, *CHAINED, table_interfaces, table_uml)
 LIVES = [case for table in TABLES for case in table.LIVES]
 REFUSED = [case for table in TABLES for case in table.REFUSED]
-DAMAGES = [*table_check.DAMAGES, *table_bandwidth.DAMAGES]
+DAMAGES = [*table_check.DAMAGES]
+DAMAGES += [damage for table in CHAINED for damage in table.DAMAGES]
 
 
 @pytest.fixture(scope="session")
@@ -70,7 +73,7 @@ def test_expectations_of_check(
     node: Node, reference: str, release: tuple[int, ...], damage: Damage
 ) -> None:
     """The reference's CHECK answers what the table of damages expects, and its DEL succeeds."""
-    _need(release, damage.name)
+    _need(release, damage.name, damage.case.since)
     checked, deleted = check_after(node, damage, BinaryRunner("reference", reference))
     assert (checked.code, deleted.code) == (damage.code, 0), checked
 

@@ -50,6 +50,14 @@ FLANNELD = ("mkdir /run/flannel", f"sh -c 'printf %s\\\\n {SUBNET_ENV} >/run/fla
 OTHER_GATEWAY = ("ip link add cni0 type bridge", "ip addr add 10.7.0.1/16 brd + dev cni0")
 
 
+ETH0 = (
+    "ip link add h0 type veth peer name eth0 netns pod1",
+    "ip link set h0 up",
+    "ip -n pod1 link set eth0 up",
+)
+PREVIOUS = {"cniVersion": "1.1.0", "interfaces": [{"name": "eth0"}]}
+
+
 def _bridge(name: str, before: tuple[str, ...] = (), *needs: str, **conf: Any) -> Case:
     """Build a case of the bridge plugin; `needs` are programs."""
     return Case(name, {"bridge": "cni0", **conf}, before=before, tags=frozenset(needs))
@@ -135,6 +143,19 @@ CASES = [
     _ports("ports-nftables"),
     _ports("ports-conditions", conditionsV4=["ip", "saddr", "!=", "10.9.0.0/16"]),
     _ports("ports-iptables", "iptables-restore", backend="iptables"),
+    Case(
+        "tuning",
+        {
+            "sysctl": {"net.ipv4.conf.IFNAME.arp_notify": "1", "net.ipv4.ip_forward": "1"},
+            "mac": "02:00:00:00:00:05",
+            "mtu": 1400,
+            "promisc": True,
+            "dataDir": "/var/lib/cni/tuning",
+            "prevResult": PREVIOUS,
+        },
+        plugin="tuning",
+        before=ETH0,
+    ),
 ]
 # What a first ADD makes for all that follow, and what the kernel gives to lo.
 _MAY_BE_LEFT = r"^file .*(/|/lock|/last_reserved_ip\.\d) |forward|addr lo 127\.0\.0\.1"
@@ -244,6 +265,7 @@ def _assert_error(outcome: Outcome, step: str) -> None:
     *("l2", "ports", "vlan", "nftables", "iptables", "force-address"),
     *("macvlan", "loopback", "flannel", "ptp", "tap", "host-device"),
     *("ports-nftables", "ports-conditions", "ports-iptables"),
+    "tuning",
 )
 def test_failed_add_on_an_empty_node(scene: Callable[..., Scene], case: Case) -> None:
     """Whichever step of the first ADD fails, no link, address, route or address file is left."""
@@ -290,6 +312,7 @@ def test_failed_add_changes_nothing(scene: Callable[..., Scene], case: Case, war
     *("l2", "static", "vlan", "nftables", "iptables"),
     *("macvlan", "loopback", "host-local", "flannel", "ptp", "tap", "host-device"),
     *("ports-nftables", "ports-iptables"),
+    "tuning",
 )
 @each_way
 def test_failed_delete(scene: Callable[..., Scene], case: Case, warm: bool) -> None:
@@ -335,6 +358,7 @@ def test_failed_delete_of_a_container_that_is_gone(scene: Callable[..., Scene], 
     *("l2", "static", "vlan", "nftables", "iptables"),
     *("macvlan", "loopback", "host-local", "flannel", "ptp", "tap", "host-device"),
     *("ports-nftables", "ports-iptables"),
+    "tuning",
 )
 def test_failed_check(scene: Callable[..., Scene], case: Case) -> None:
     """Whichever step of CHECK fails, it changes nothing."""
@@ -389,7 +413,7 @@ def test_failed_gc(scene: Callable[..., Scene], case: Case) -> None:
 
 KILLED = (
     *("plain", "nftables", "iptables", "macvlan", "flannel"),
-    *("ports-nftables", "ports-iptables", "ptp", "tap", "host-device"),
+    *("ports-nftables", "ports-iptables", "ptp", "tap", "host-device", "tuning"),
 )
 
 

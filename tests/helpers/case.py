@@ -25,6 +25,7 @@ class Case:
         pods: how many containers are attached, 1 or 2.
         refused: ADD is an error.
         ipam_answer: what an IPAM plugin of a third party, `fakeipam`, answers to ADD.
+        tags: "once" where ADD is not to be repeated; else what a table's own tests look for.
     """
 
     name: str

@@ -56,7 +56,13 @@ def ping(fd: int, target: str, *, timeout: float = NO_RETRY_SECONDS) -> bool:
     return False
 
 
-def source_seen(sender: int, receiver: int, target: str, port: int = 40000) -> str:
+def source_seen(
+    sender: int,
+    receiver: int,
+    target: str,
+    port: int = 40000,
+    via: tuple[str, int] | None = None,
+) -> str:
     """Send a datagram between namespaces; return the source address it arrives with.
 
     Args:
@@ -64,6 +70,7 @@ def source_seen(sender: int, receiver: int, target: str, port: int = 40000) -> s
         receiver: namespace descriptor.
         target: an address of the receiver.
         port: free there.
+        via: address and port that are sent to, where something leads from there to the target.
 
     Raises:
         TimeoutError: it did not arrive within 5 s.
@@ -77,7 +84,7 @@ def source_seen(sender: int, receiver: int, target: str, port: int = 40000) -> s
         with nsutil.inside(sender):
             outbox = socket.socket(family, socket.SOCK_DGRAM)
         with outbox:
-            outbox.sendto(b"who am I", (target, port))
+            outbox.sendto(b"who am I", via or (target, port))
         return str(inbox.recvfrom(64)[1][0])
 
 

@@ -145,7 +145,8 @@ def life(node: Node, case: Case, runner: Runner) -> Recorder:
     recorder.step(f"CHECK {first.container_id}", first.check())
     for attachment in recorder.attachments[1:]:
         recorder.step(f"ADD {attachment.container_id}", attachment.add())
-    recorder.step(f"ADD {first.container_id} again", first.call("ADD"))
+    if "once" not in case.tags:
+        recorder.step(f"ADD {first.container_id} again", first.call("ADD"))
     recorder.step(f"DEL {first.container_id}", first.delete())
     recorder.step(f"DEL {first.container_id} again", first.delete())
     recorder.step(

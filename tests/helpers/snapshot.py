@@ -32,6 +32,7 @@ _SYSCTLS = (
     "ipv6.ndisc_notify",
 )
 _TAP = ("type", "pi", "vnet_hdr", "multi_queue", "persist", "user", "group")
+_TXQLEN = 1000  # what nobody has changed
 _BATCH = "addr show\nroute show table all\nrule show\n"
 
 
@@ -236,6 +237,8 @@ class Snapshot:
         mac = str(link.get("address", ""))
         if mac and kind != "loopback" and mac in self._literals:
             words.append(f"mac {mac}")
+        if link.get("txqlen", _TXQLEN) != _TXQLEN:
+            words.append(f"txqlen {link['txqlen']}")
         if "master" in link:
             words.append(f"master {self.shown_name(label, link['master'])}")
         data = info.get("info_data", {})

@@ -6,6 +6,9 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
+from cnifast.kernel import Handle
+from cnifast.plugins import load
+from cnifast.protocol.request import Place, Request
 from helpers import nsutil
 from helpers.exchange import (
     GONE_SECONDS,
@@ -18,7 +21,7 @@ from helpers.exchange import (
 )
 from helpers.node import need_tools
 from helpers.packets import source_seen
-from helpers.portmapped import Portmapped, mapping
+from helpers.portmapped import Pod, Portmapped, mapping
 from helpers.routed import INSIDE, NEIGHBOUR, NODE, pod_address
 
 if TYPE_CHECKING:
@@ -39,7 +42,8 @@ def scene(node: Node) -> Portmapped:
 def second_address(node: Node) -> None:
     """Give the node another address of each family."""
     node.ip(f"address add {OTHER[4]}/24 dev up0")
-    node.ip(f"address add {OTHER[6]}/64 dev up0 nodad")
+    with Handle(node.fd) as handle:  # which waits until the address can be asked
+        handle.add_address(handle.link("up0").index, f"{OTHER[6]}/64", nodad=True)
 
 
 @FAMILIES
@@ -117,10 +121,8 @@ def test_host_ip_is_masqueraded_by_itself(node: Node, scene: Portmapped, family:
     second_address(node)
     scene.first.add(mapping(8080, 80, host_ip=OTHER[family]))
     scene.second.add(mapping(8080, 80), snat=False)
-    ask = (scene.first.fd, "udp")
     seen = exchange((scene.first.fd, 80), scene.second.fd, "tcp", OTHER[family], 8080)
     assert seen == INSIDE[family]
-    del ask
     scene.first.delete()
     scene.second.delete()
     scene.second.add(mapping(8080, 80, "udp"), snat=False)
@@ -260,7 +262,7 @@ def test_the_mark_is_the_configured_one(node: Node, scene: Portmapped, bit: int 
     node.run("nft 'add chain inet watch post { type filter hook postrouting priority 95; }'")
     value = 1 << (13 if bit is None else bit)
     node.run(f"nft add rule inet watch post meta mark {value:#x} counter")
-    node.run("nft add rule inet watch post meta mark 0 counter")
+    node.run("nft add rule inet watch post meta l4proto udp meta mark 0 counter")
     conf: dict[str, Any] = {} if bit is None else {"markMasqBit": bit}
     scene.first.add(mapping(8080, 80, "udp"), **conf)
 
@@ -425,11 +427,28 @@ def test_a_pod_without_addresses_has_no_ports(node: Node, scene: Portmapped) -> 
 
 
 def test_it_works_in_the_namespace_it_is_told(node: Node) -> None:
-    """Run on a host of the caller's, rules and sysctls take effect there and not here."""
+    """Told of a host of the caller's, rules, programs and sysctls take effect there, not here."""
     other = node.new_container("other-host")
     with nsutil.inside(other.fd):
         node.ip("link set lo up")
         scene = Portmapped(node)
-        scene.first.add(mapping(8080))
-        assert scene.owners() == {"c5"}
+    place = Place(host_netns=other.fd)
+    for options in ({}, {"conditionsV4": ["ip", "saddr", NEIGHBOUR[4]]}, {"backend": "iptables"}):
+        call(scene.first, "add", place, mapping(8080), mapping(53, 53, "udp"), **options)
+        with nsutil.inside(other.fd):
+            exchange((scene.first.fd, 80), scene.neighbour.fd, "tcp", NODE[4], 8080)
+            assert node.run("sysctl -n net.ipv4.conf.br0.route_localnet").strip() == "1"
+        call(scene.first, "check", place, mapping(8080), mapping(53, 53, "udp"), **options)
+        call(scene.first, "delete", place, mapping(8080), mapping(53, 53, "udp"), **options)
+        with nsutil.inside(other.fd):
+            assert is_refused(scene.neighbour.fd, NODE[4], 8080)
     assert node.run("nft list tables") == ""
+
+
+def call(pod: Pod, command: str, place: Place, *mappings: dict[str, Any], **options: Any) -> None:
+    """Call the plugin's function as the service does for a caller elsewhere."""
+    conf = {"prevResult": pod.result(), "runtimeConfig": {"portMappings": list(mappings)}}
+    env = {"CNI_CONTAINERID": pod.name, "CNI_IFNAME": "eth0", "CNI_NETNS": f"/run/netns/{pod.name}"}
+    full = {**conf, **options}
+    request = Request("portmap", command, env, b"", full, "net", "1.1.0", place)
+    getattr(load("portmap"), command)(request)

@@ -317,6 +317,14 @@ def test_cold_start_is_light() -> None:
     assert not [name for name in loaded if name.startswith("cnifast.plugins.main")]
 
 
+def test_network_commands_are_light() -> None:
+    """What `cnifast add` loads before a plugin runs is light, and has no plugin in it."""
+    loaded = loaded_by("cnifast.cli.__main__", "cnifast.cli.network")
+    assert heavy(loaded) == set()
+    late = ("cnifast._native", "cnifast.kernel", "cnifast.plugins", "cnifast.protocol.result")
+    assert not [name for name in loaded if name.startswith(late)]
+
+
 @pytest.mark.parametrize("plugin", plugin_modules())
 def test_plugins_are_light(plugin: str) -> None:
     """A plugin loads nothing heavy, and no other plugin that binaries of other names are for."""

@@ -8,12 +8,12 @@ from __future__ import annotations
 
 import json
 import os
-import shutil
 import subprocess
 import sys
 import time
 
 from cnifast.cli.install import install
+from cnifast.invoke import node
 from cnifast.kernel import Handle, NetNS, netns
 from cnifast.kernel.nft import NftSocket
 from cnifast.protocol.ip import format_ip
@@ -40,37 +40,28 @@ INTERFACES = (("lo", LOOPBACK), ("eth0", NETWORK))
 CONTAINER = "demo"
 NETNS = f"/run/netns/{CONTAINER}"
 PLUGINS = "/run/plugins"
-STORE = "/var/lib/cni"
-MOUNT = "/bin/mount"
 MAIN_TABLE = 254
-NODE = ("unshare", "--net", "--mount", "--pid", "--fork", "--kill-child", "--mount-proc")
 
 
 def configure(parser: ArgumentParser) -> None:
     """Declare the options."""
-    parser.add_argument("--inside", action="store_true", help="not for users: we are on the node")
+    parser.add_argument(node.INSIDE, action="store_true", help="not for users: we are on the node")
 
 
 def run(args: Namespace) -> int:
     """Run the demo; return 1 when something was left."""
     if args.inside:
         return _demonstrate()
-    if os.geteuid() != 0:
-        print("cnifast: network namespaces take root", file=sys.stderr)
+    try:
+        return node.run_module("cnifast.cli", ["demo"])
+    except OSError as e:
+        print(f"cnifast: {e}", file=sys.stderr)
         return 1
-    if shutil.which(NODE[0]) is None:
-        print("cnifast: there is no program unshare (util-linux)", file=sys.stderr)
-        return 1
-    command = [*NODE, sys.executable, "-m", "cnifast.cli", "demo", "--inside"]
-    return subprocess.run(command, check=False).returncode
 
 
 def _demonstrate() -> int:
     """Do what the demo is about, on the private node that this process is on already."""
-    for directory in ("/run", STORE):
-        os.makedirs(directory, exist_ok=True)
-        subprocess.run([MOUNT, "-t", "tmpfs", "tmpfs", directory], check=True)
-    os.makedirs(os.path.dirname(NETNS))
+    node.furnish()
     install(PLUGINS)
     netns.create(NETNS)
     print(f"A node of its own, a container's namespace {NETNS}, and the network")
@@ -152,7 +143,7 @@ def _left() -> Iterator[str]:
     with NftSocket() as nft:
         for element in nft.masquerades("demo"):
             yield f"masquerading of {element.address}"
-    for directory, _, names in os.walk(f"{STORE}/networks/demo"):
+    for directory, _, names in os.walk(f"{node.STORE}/networks/demo"):
         for name in names:
             if name != "lock" and not name.startswith("last_reserved_ip."):
                 yield os.path.join(directory, name)

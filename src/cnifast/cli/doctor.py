@@ -111,7 +111,16 @@ def _usable(path: str) -> bool:
     """Tell whether what is at the path of a plugin would work; nothing there is no fault."""
     if not os.path.lexists(path):
         return True
+    if not os.access(path, os.X_OK):
+        return False
     found = shimfile.examine(path)
-    return (found is None or all(map(os.path.exists, (found.python, found.script)))) and os.access(
-        path, os.X_OK
-    )
+    if found is None:
+        return True
+    python, script = found.entry(path)
+    return os.path.exists(python) and (os.path.exists(script) if script else _has_package(python))
+
+
+def _has_package(python: str) -> bool:
+    """Tell whether a Python has a cnifast of its own."""
+    command = [python, "-I", "-c", "import cnifast"]
+    return not subprocess.run(command, capture_output=True, check=False).returncode

@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import tempfile
 
-from cnifast.kernel import Handle, KernelError, NetNS
+from cnifast.kernel import Handle, KernelError, NetNS, hostports
 from cnifast.kernel import netns as namespaces
 from cnifast.kernel.nft import NftSocket, Owner
 from cnifast.kernel.shaping import Bucket, Limits, add_limits
@@ -83,6 +83,13 @@ def _limits(handle: Handle, _: NetNS) -> None:
         add_limits(handle, end, limits, ifb=ifb, alias="trial", mac="02:00:00:00:00:01")
 
 
+def _hostports(_: Handle, netns: NetNS) -> None:
+    ports = [hostports.HostPort("tcp", 8080, 80, "192.0.2.1")]
+    wanted = hostports.HostPorts(ports, ["192.0.2.2/24"], mark_bit=13)
+    with NftSocket(netns) as nft:
+        hostports.add(nft, wanted, Owner("container", "eth0", "network"))
+
+
 TRIALS: dict[str, Trial] = {
     "bridge": _bridge,
     "VLAN filtering of bridges": _filtering,
@@ -94,4 +101,5 @@ TRIALS: dict[str, Trial] = {
     "tap": _tap,
     "masquerading by nftables": _nftables,
     "bandwidth limits": _limits,
+    "host ports by nftables": _hostports,
 }

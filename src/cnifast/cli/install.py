@@ -19,6 +19,7 @@ PACKAGE = os.path.dirname(os.path.abspath(cnifast.__file__))
 BINARY = f"{PACKAGE}/_bin/cnifast-shim"
 SCRIPT = f"{PACKAGE}/cli/cold.py"
 DIRECTORY = "/opt/cni/bin"
+FOLDER = ".cnifast/"
 
 
 class InstallError(RuntimeError):
@@ -36,6 +37,12 @@ def configure(parser: ArgumentParser) -> None:
         action="store_true",
         help="also replace binaries that are not ours; they stay as NAME.orig",
     )
+    install_parser.add_argument(
+        "--archive",
+        metavar="FILE",
+        help="take the binaries of a release archive, with all that they run, for a directory "
+        "that another root or machine uses",
+    )
     list_parser = actions.add_parser("list", help="say which plugins there are, and where from")
     list_parser.add_argument("directory", metavar="DIR", nargs="?", default=DIRECTORY)
 
@@ -47,7 +54,7 @@ def run(args: Namespace) -> int:
             print(f"{name:12}{describe(os.path.join(args.directory, name))}")
         return 0
     try:
-        for path in install(args.directory, args.names, force=args.force):
+        for path in install(args.directory, args.names, force=args.force, archive=args.archive):
             print(path)
     except (InstallError, OSError, ValueError) as e:
         print(f"cnifast: {e}", file=sys.stderr)
@@ -62,37 +69,81 @@ def describe(path: str) -> str:
     found = shimfile.examine(path)
     if found is None:
         return f"{path}: not ours"
-    return f"{path}: cnifast {found.build}, {found.python or 'no interpreter'}"
+    python, script = found.entry(path)
+    if found.script:
+        return f"{path}: cnifast {found.build}, {python}"
+    package = os.path.dirname(script) or "a package of its own Python"
+    return f"{path}: cnifast {found.build}, {python or 'no Python'} with {package}"
 
 
-def install(directory: str, names: Sequence[str] = (), *, force: bool = False) -> list[str]:
+def install(
+    directory: str, names: Sequence[str] = (), *, force: bool = False, archive: str | None = None
+) -> list[str]:
     """Put the plugin binary under each name into a directory; return the paths.
 
+    The binaries run the package that this is part of, or, with an archive, what that carries.
     Each file is replaced in one step, and keeps its old content when anything fails.
 
     Raises:
         InstallError: an unknown name, or a binary in the way that is not ours.
-        ValueError: the paths of this installation do not fit into the binary.
-        OSError: a file cannot be written.
+        ValueError: the paths of this installation do not fit into the binary, or the archive is
+            not one of plugin binaries.
+        OSError: a file cannot be read or written.
     """
-    wanted = tuple(names) or NAMES
-    unknown = [name for name in wanted if name not in NAMES]
+    carried: dict[str, tuple[bytes, int]] = {}
+    if archive is None:
+        with open(BINARY, "rb") as file:
+            image = shimfile.patch(file.read(), os.path.abspath(sys.executable), SCRIPT)
+        images = dict.fromkeys(NAMES, image)
+    else:
+        images, carried = _unpack(archive)
+    wanted = tuple(names) or tuple(images)
+    unknown = [name for name in wanted if name not in images]
     if unknown:
-        raise InstallError(f"no plugin named {', '.join(unknown)}: there are {', '.join(NAMES)}")
-    targets = [os.path.join(directory, name) for name in wanted]
-    foreign = [t for t in targets if os.path.lexists(t) and not shimfile.is_ours(t)]
+        raise InstallError(f"no plugin named {', '.join(unknown)}: there are {', '.join(images)}")
+    targets = {name: os.path.join(directory, name) for name in wanted}
+    foreign = [t for t in targets.values() if os.path.lexists(t) and not shimfile.is_ours(t)]
     if foreign and not force:
         raise InstallError(
             f"{', '.join(foreign)}: not ours; --force replaces it and keeps it as NAME.orig"
         )
-    with open(BINARY, "rb") as file:
-        image = shimfile.patch(file.read(), os.path.abspath(sys.executable), SCRIPT)
     os.makedirs(directory, exist_ok=True)
-    for target in targets:
+    for name, (data, mode) in carried.items():
+        path = os.path.join(directory, name)
+        os.makedirs(os.path.dirname(path), exist_ok=True)
+        _replace(path, data, mode)
+    for name, target in targets.items():
         if target in foreign:
             _keep(target)
-        _replace(target, image)
-    return targets
+        _replace(target, images[name])
+    return list(targets.values())
+
+
+def _unpack(archive: str) -> tuple[dict[str, bytes], dict[str, tuple[bytes, int]]]:
+    """Return the plugin binaries of an archive by name, and what they run by path, with its mode.
+
+    Raises:
+        ValueError: it is no archive, or none of plugin binaries.
+        OSError: it cannot be read.
+    """
+    import tarfile
+
+    images, carried = {}, {}
+    try:
+        with tarfile.open(archive) as opened:
+            for member in filter(tarfile.TarInfo.isreg, opened):
+                name = os.path.normpath(member.name)
+                file = opened.extractfile(member)
+                data = file.read() if file else b""
+                if name.startswith(FOLDER):
+                    carried[name] = (data, member.mode & 0o755)
+                elif "/" not in name and data.count(shimfile.MARK) == 1:
+                    images[name] = data
+    except (tarfile.TarError, EOFError) as e:
+        raise ValueError(f"{archive}: {e}") from None
+    if not (images and carried):
+        raise ValueError(f"{archive}: not an archive of plugin binaries")
+    return images, carried
 
 
 def _keep(target: str) -> None:
@@ -105,8 +156,8 @@ def _keep(target: str) -> None:
     os.replace(spare, target + ".orig")
 
 
-def _replace(target: str, image: bytes) -> None:
-    """Put a program at a path in one step, so that it is there whole whatever happens."""
+def _replace(target: str, image: bytes, mode: int = 0o755) -> None:
+    """Put a file at a path in one step, so that it is there whole whatever happens."""
     spare = _temporary(target)
     fd = os.open(spare, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o700)
     try:
@@ -114,7 +165,7 @@ def _replace(target: str, image: bytes) -> None:
             with open(fd, "wb") as file:
                 file.write(image)
                 file.flush()
-                os.fchmod(fd, 0o755)
+                os.fchmod(fd, mode)
                 os.fsync(fd)
             os.replace(spare, target)
         except BaseException:

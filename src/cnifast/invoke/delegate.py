@@ -6,13 +6,11 @@ binary or to nothing of that name.
 
 from __future__ import annotations
 
+from cnifast.invoke.answer import decode_result
 from cnifast.invoke.exec import exec_plugin
 from cnifast.invoke.find import find
 from cnifast.invoke.shimfile import is_ours
-from cnifast.protocol.codec import loads
 from cnifast.protocol.errors import CNIError, RunCold
-from cnifast.protocol.result import Result
-from cnifast.protocol.schema import lookup
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -21,6 +19,7 @@ if TYPE_CHECKING:
     from typing import Any
 
     from cnifast.protocol.request import Request
+    from cnifast.protocol.result import Result
 
 
 class Delegate:
@@ -137,12 +136,7 @@ def exec_add(req: Request, path: str, stdin: bytes | None = None) -> Result:
         CNIError: the program failed.
         DecodeError: it printed something that is not a result.
     """
-    output = exec_command(req, path, "ADD", stdin)
-    printed = loads(output)
-    version = req.cni_version
-    if type(printed) is dict:
-        version = lookup(printed, "cniversion") or version
-    return Result.from_json({} if printed is None else printed, version)
+    return decode_result(exec_command(req, path, "ADD", stdin), req.cni_version)
 
 
 def exec_command(req: Request, path: str, command: str, stdin: bytes | None = None) -> bytes:

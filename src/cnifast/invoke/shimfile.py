@@ -1,7 +1,8 @@
 """The plugin binary as a file: recognising it, and telling it where its Python is.
 
 The binary carries a buffer of fixed size behind a mark (csrc/shim/shim.h, ``shim_place``):
-its build id, the interpreter, and the script that enters the cold path.
+its build id, the interpreter, and the script that enters the cold path.  A binary that was told
+neither, as those of release archives are, looks for them itself (csrc/shim/cold.c).
 """
 
 from __future__ import annotations
@@ -11,6 +12,8 @@ import os
 MARK = b"cnifast-shim-v1\n"
 BUILD_ROOM = 16
 PATH_ROOM = 1008
+INTERPRETERS = ("/usr/bin/python3", "/usr/local/bin/python3")  # where a binary looks by itself
+BESIDE = ".cnifast/{build}/start.py"  # the script that it looks for in its own directory
 SIZE_MAX = 1 << 18  # bytes; what is larger is not read
 
 _ELF = b"\x7fELF"
@@ -31,6 +34,20 @@ class ShimFile:
         self.build = build
         self.python = python
         self.script = script
+
+    def entry(self, path: str) -> tuple[str, str]:
+        """Return (interpreter, script) of the cold path of this binary at a path.
+
+        They are those that it was told, or what it finds by itself; a text is empty where it
+        would find nothing.
+        """
+        if self.python and self.script:
+            return self.python, self.script
+        script = os.path.join(
+            os.path.dirname(os.path.realpath(path)), BESIDE.format(build=self.build)
+        )
+        python = next(filter(os.path.exists, INTERPRETERS), "")
+        return python, script if os.path.exists(script) else ""
 
 
 def is_ours(path: str, status: os.stat_result | None = None) -> bool:

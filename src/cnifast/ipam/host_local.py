@@ -23,7 +23,8 @@ from cnifast.protocol.errors import (
 from cnifast.protocol.netconf import valid_attachments
 from cnifast.protocol.result import IPConfig, Result, Route
 from cnifast.protocol.schema import (
-    ANY,
+    ADDRESS,
+    CIDR_SCHEMA,
     TEXT,
     Kind,
     Struct,
@@ -31,6 +32,7 @@ from cnifast.protocol.schema import (
     field,
     lookup,
     optional,
+    raw,
     record,
     wrong_kind,
 )
@@ -44,12 +46,17 @@ if TYPE_CHECKING:
 
 _MANY_PER_FAMILY = "0.3.0"  # the version since which a result has more than one per family
 _CACHE_MAX = 256
+_RANGE_SETS = array(array(record(RangeConf)))
 
 
 class _RequestedKind(Kind["tuple[int, int] | None"]):
     """An address with or without a prefix length, which is ignored; None for an empty text."""
 
     name = "IP address"
+    schema = {  # noqa: RUF012 - as its base has it
+        "type": "string",
+        "anyOf": [*ADDRESS.schema["anyOf"], CIDR_SCHEMA],
+    }
 
     def decode(self, value: Any, path: str) -> tuple[int, int] | None:
         if type(value) is not str:
@@ -61,40 +68,54 @@ class _IPAMConf(RangeConf):
     """The "ipam" object; the keys of a range in it are one more range set, before the others."""
 
     routes = field("routes", array(record(Route)), ())
+    """Routes of the container."""
     data_dir = field("dataDir", TEXT, "")
+    """Directory of the reservations; without one `/var/lib/cni/networks`."""
     resolv_conf = field("resolvConf", TEXT, "")
-    ranges = field("ranges", array(array(record(RangeConf))), ())
+    """Path of a resolv.conf; what it says becomes the result's `dns`."""
+    ranges = field("ranges", _RANGE_SETS, ())
+    """Range sets; the container gets one address from each of them."""
 
 
 class _RuntimeConf(Struct):
     """What the runtime fills in for the capabilities "ipRanges" and "ips"."""
 
-    ip_ranges = optional("ipRanges", ANY)
+    ip_ranges = optional("ipRanges", raw(_RANGE_SETS))
+    """Range sets before those of `ipam` (capability `ipRanges`)."""
     ips = field("ips", array(_RequestedKind()), ())
+    """Addresses to hand out (capability `ips`); a prefix length is ignored."""
 
 
 class _RangesConf(Struct):
     """The capability "ipRanges" alone."""
 
-    ip_ranges = field("ipRanges", array(array(record(RangeConf))), ())
+    ip_ranges = field("ipRanges", _RANGE_SETS, ())
 
 
 class _CNIArgs(Struct):
     """The part of "args" that is meant for CNI plugins."""
 
     ips = field("ips", array(_RequestedKind()), ())
+    """Addresses to hand out; a prefix length is ignored."""
 
 
 class _Args(Struct):
     cni = field("cni", record(_CNIArgs), _CNIArgs())
+    """Conventional arguments."""
 
 
 class _NetConf(Struct):
     """What host-local reads of a network configuration."""
 
-    ipam = optional("ipam", ANY)
-    runtime = optional("runtimeConfig", ANY)
-    args = optional("args", ANY)
+    ipam = optional("ipam", raw(record(_IPAMConf)))
+    """The addresses to hand out."""
+    runtime = optional("runtimeConfig", raw(record(_RuntimeConf)))
+    """Capability arguments; the runtime puts them here."""
+    args = optional("args", raw(record(_Args)))
+    """Arguments of the runtime."""
+
+
+CONF = _NetConf
 
 
 class _Network:

@@ -7,7 +7,7 @@ module is pure arithmetic on (family, value) pairs, and knows no store and no ke
 from __future__ import annotations
 
 from cnifast.protocol import ip
-from cnifast.protocol.schema import ADDRESS, Kind, Struct, field, wrong_kind
+from cnifast.protocol.schema import ADDRESS, CIDR_SCHEMA, Kind, Struct, field, wrong_kind
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -41,6 +41,7 @@ class _SubnetKind(Kind["Subnet | None"]):
     """A prefix such as "10.1.0.0/16"."""
 
     name = "IP network"
+    schema = CIDR_SCHEMA
 
     def decode(self, value: Any, path: str) -> Subnet | None:
         if type(value) is not str:
@@ -52,9 +53,13 @@ class RangeConf(Struct):
     """One range as configured; what is absent is completed by `Range.from_conf`."""
 
     range_start = field("rangeStart", ADDRESS, None)
+    """First address to hand out; without one, the first of the subnet."""
     range_end = field("rangeEnd", ADDRESS, None)
+    """Last address to hand out; without one, the last of the subnet but the broadcast."""
     subnet = field("subnet", _SubnetKind(), None)
+    """The subnet, such as `10.1.0.0/16`."""
     gateway = field("gateway", ADDRESS, None)
+    """Address of the gateway, never handed out; without one, the first of the subnet."""
 
 
 class Range:

@@ -11,7 +11,17 @@ from cnifast.protocol.args import load_args
 from cnifast.protocol.codec import DecodeError
 from cnifast.protocol.errors import INTERNAL, CNIError
 from cnifast.protocol.result import DNS, IPConfig, Result, Route
-from cnifast.protocol.schema import ADDRESS, TEXT, Struct, array, field, optional, record
+from cnifast.protocol.schema import (
+    ADDRESS,
+    CIDR_SCHEMA,
+    TEXT,
+    Struct,
+    array,
+    field,
+    narrowed,
+    optional,
+    record,
+)
 from cnifast.protocol.versions import at_least
 
 TYPE_CHECKING = False
@@ -19,39 +29,53 @@ if TYPE_CHECKING:
     from cnifast.protocol.request import Request
 
 _MANY_PER_FAMILY = "0.3.0"  # the version since which a result has more than one per family
+_CIDR_TEXT = narrowed(TEXT, **CIDR_SCHEMA)
 
 
 class _Address(Struct):
     """One configured address, with its prefix length."""
 
-    address = field("address", TEXT, "")
+    address = field("address", _CIDR_TEXT, "")
+    """The address with its prefix length, such as `10.1.0.5/16`."""
     gateway = field("gateway", ADDRESS, None)
+    """The gateway of its subnet."""
 
 
 class _IPAMConf(Struct):
     """The "ipam" object."""
 
     addresses = field("addresses", array(record(_Address)), ())
+    """The container's addresses."""
     routes = field("routes", array(record(Route)), ())
+    """Routes of the container."""
     dns = field("dns", record(DNS), DNS())
+    """What the result says about DNS."""
 
 
 class _Addresses(Struct):
     """A list of addresses from the caller."""
 
-    ips = field("ips", array(TEXT), ())
+    ips = field("ips", array(_CIDR_TEXT), ())
+    """Addresses in place of the configured ones."""
 
 
 class _Args(Struct):
     cni = field("cni", record(_Addresses), _Addresses())
+    """Conventional arguments."""
 
 
 class _NetConf(Struct):
     """What static reads of a network configuration."""
 
     ipam = optional("ipam", record(_IPAMConf))
+    """The addresses to assign."""
     runtime = field("runtimeConfig", record(_Addresses), _Addresses())
+    """Capability arguments; the runtime puts them here."""
     args = field("args", record(_Args), _Args())
+    """Arguments of the runtime."""
+
+
+CONF = _NetConf
 
 
 class _Assigned:

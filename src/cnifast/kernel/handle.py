@@ -28,6 +28,7 @@ if TYPE_CHECKING:
 
 IFF_UP = 0x1
 IFF_PROMISC = 0x100
+IFF_ALLMULTI = 0x200
 IFA_F_NODAD = 0x02
 NETLINK_ROUTE = 0
 _FAMILY = {0: 0, 4: 2, 6: 10}
@@ -123,14 +124,16 @@ class Handle(NetlinkSocket):
         *,
         up: bool | None = None,
         promisc: bool | None = None,
+        allmulti: bool | None = None,
         mtu: int = 0,
+        txqlen: int = -1,
         master: int = -1,
         netns: int = -1,
         name: str = "",
         mac: str = "",
         alias: str | None = None,
     ) -> None:
-        """Change what is given of a link; ``master`` 0 takes it out of its bridge.
+        """Change what is given of a link; ``master`` 0 takes it out of its bridge or VRF.
 
         Raises:
             FileNotFoundError: there is no such link.
@@ -139,11 +142,13 @@ class Handle(NetlinkSocket):
         err = new_error()
         kept = ffi.new("char []", c_text(name)), ffi.new("char []", c_text(alias or ""))
         change = ffi.new("struct cnif_link_change *")
-        for wanted, bit in ((up, IFF_UP), (promisc, IFF_PROMISC)):
+        for wanted, bit in ((up, IFF_UP), (promisc, IFF_PROMISC), (allmulti, IFF_ALLMULTI)):
             if wanted is not None:
                 change.flags_mask |= bit
                 change.flags |= bit if wanted else 0
         change.mtu, change.master, change.netns_fd = mtu, master, netns
+        if txqlen >= 0:
+            change.has_txqlen, change.txqlen = True, txqlen
         if name:
             change.name = kept[0]
         if alias is not None:

@@ -9,8 +9,8 @@ from cnifast._native.errors import check, new_error
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Iterable
-    from typing import Self
+    from collections.abc import Iterable, Sequence
+    from typing import NoReturn, Self
 
 
 class NetNS:
@@ -106,6 +106,21 @@ def remove(path: str) -> None:
     check(lib.cnif_netns_remove(c_text(path), err), err)
 
 
+def become(netns: NetNS, argv: Sequence[str]) -> NoReturn:
+    """Replace this process by a program in a namespace, with a /sys that shows it.
+
+    The process must end when this fails: nobody knows where it is.
+
+    Raises:
+        KernelError: the kernel refused, or there is no such program.
+    """
+    err = new_error()
+    kept = [ffi.new("char []", c_text(word)) for word in argv]
+    words = ffi.new("char *[]", [*kept, ffi.NULL])
+    check(lib.cnif_netns_exec(netns.fileno(), words, err), err)
+    raise AssertionError("a program returned")
+
+
 def read_sysctl(path: str, netns: int = -1) -> str:
     """Return the value of a sysctl such as "net/ipv4/ip_forward" in a namespace (-1: here).
 
@@ -114,7 +129,7 @@ def read_sysctl(path: str, netns: int = -1) -> str:
         KernelError: it cannot be read.
     """
     err = new_error()
-    value = ffi.new("char [256]")
+    value = ffi.new("char [4096]")
     check(lib.cnif_sysctl_read(netns, c_text(path), value, len(value), err), err)
     text: bytes = ffi.string(value)
     return text.decode()

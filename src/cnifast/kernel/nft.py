@@ -101,7 +101,7 @@ class NftSocket(NetlinkSocket):
                 the first eight addresses none is added then.
         """
         err = new_error()
-        ips = _ips(addresses)
+        ips = ip_array(addresses)
         check(lib.cnif_masq_add(self.raw, ips, len(ips), owner.raw, err), err)
 
     def delete_masquerade(self, addresses: Collection[str] | None, owner: Owner) -> None:
@@ -117,7 +117,7 @@ class NftSocket(NetlinkSocket):
         if addresses is not None and not addresses:
             return
         err = new_error()
-        ips = _ips(addresses or ())
+        ips = ip_array(addresses or ())
         check(lib.cnif_masq_delete(self.raw, ips, len(ips), owner.raw, err), err)
 
     def check_masquerade(self, addresses: Collection[str], owner: Owner) -> None:
@@ -128,7 +128,7 @@ class NftSocket(NetlinkSocket):
             FileNotFoundError: an element or the rules are gone.
         """
         err = new_error()
-        ips = _ips(addresses)
+        ips = ip_array(addresses)
         check(lib.cnif_masq_check(self.raw, ips, len(ips), owner.raw, err), err)
 
     def masquerades(self, network: str) -> list[MasqueradeElement]:
@@ -208,7 +208,7 @@ def _string(chars: Any) -> str:
     return text.decode(errors="replace")
 
 
-def _ips(addresses: Collection[str]) -> Any:
+def ip_array(addresses: Collection[str]) -> Any:
     """Return an array of ``struct cnif_ip``; an address without a prefix length has prefix 0."""
     ips = ffi.new("struct cnif_ip []", len(addresses))
     for struct, text in zip(ips, addresses, strict=True):

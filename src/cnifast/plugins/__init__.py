@@ -37,6 +37,7 @@ MODULES = {
     "host-local": "cnifast.ipam.host_local",
     "static": "cnifast.ipam.static",
     "bandwidth": "cnifast.plugins.meta.bandwidth",
+    "tuning": "cnifast.plugins.meta.tuning",
 }
 NAMES = tuple(MODULES)
 

@@ -105,6 +105,18 @@ class Session:
         return found
 
     @property
+    def inside(self) -> Handle:
+        """A handle on the container's namespace, closed with the session.
+
+        Raises:
+            CNIError: there is no such namespace.
+        """
+        found = self._handles.get("inside")
+        if found is None:
+            found = self._handles["inside"] = Handle(self.netns)
+        return found
+
+    @property
     def netns(self) -> int:
         """The file descriptor of the container's namespace.
 

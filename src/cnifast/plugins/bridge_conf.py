@@ -5,7 +5,17 @@ from __future__ import annotations
 from cnifast.plugins.base import decode
 from cnifast.plugins.common import Args, InterfaceConf, check_mac, env_args
 from cnifast.protocol.errors import INTERNAL, CNIError
-from cnifast.protocol.schema import BOOL, INT, TEXT, Struct, array, field, optional, record
+from cnifast.protocol.schema import (
+    BOOL,
+    INT,
+    TEXT,
+    Struct,
+    array,
+    field,
+    narrowed,
+    optional,
+    record,
+)
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -14,35 +24,57 @@ if TYPE_CHECKING:
 VLAN_MAX = 4094
 MTU_MAX = 65535
 
+_VLAN = narrowed(INT, minimum=1, maximum=VLAN_MAX)
+
 
 class VlanTrunk(Struct):
     """VLANs a port passes tagged: a range, one VLAN, or both."""
 
-    min_id = optional("minID", INT)
-    max_id = optional("maxID", INT)
-    id = optional("id", INT)
+    min_id = optional("minID", _VLAN)
+    """First VLAN of a range, together with `maxID`."""
+    max_id = optional("maxID", _VLAN)
+    """Last VLAN of the range."""
+    id = optional("id", _VLAN)
+    """One VLAN."""
 
 
 class BridgeConf(InterfaceConf):
     """The keys of the reference's bridge plugin, version 1.9."""
 
-    bridge = field("bridge", TEXT, "cni0")
+    bridge = field("bridge", narrowed(TEXT, minLength=1, maxLength=15), "cni0")
+    """Name of the bridge; it is made when there is none."""
     is_gateway = field("isGateway", BOOL, False)
+    """Give the bridge the gateway's address, and let the node forward packets."""
     is_default_gateway = field("isDefaultGateway", BOOL, False)
+    """As `isGateway`, and the container's default route goes there."""
     force_address = field("forceAddress", BOOL, False)
+    """Replace an address of the bridge that overlaps the gateway's."""
     ip_masq = field("ipMasq", BOOL, False)
-    ip_masq_backend = optional("ipMasqBackend", TEXT)
-    mtu = field("mtu", INT, 0)
+    """Packets that leave the network get an address of the node."""
+    ip_masq_backend = optional("ipMasqBackend", narrowed(TEXT, enum=["nftables", "iptables"]))
+    """Who masquerades, `nftables` or `iptables`; without the key nftables."""
+    mtu = field("mtu", narrowed(INT, minimum=0, maximum=MTU_MAX), 0)
+    """MTU of the interfaces and, when it is made, the bridge; 0: the kernel's default."""
     hairpin_mode = field("hairpinMode", BOOL, False)
+    """Let packets leave by the port that they came by."""
     promisc_mode = field("promiscMode", BOOL, False)
-    vlan = field("vlan", INT, 0)
+    """Set the bridge promiscuous; not together with `hairpinMode`."""
+    vlan = field("vlan", narrowed(INT, minimum=0, maximum=VLAN_MAX), 0)
+    """VLAN of the container, untagged; 0: none."""
     vlan_trunk = optional("vlanTrunk", array(record(VlanTrunk)))
+    """VLANs that the container gets tagged."""
     preserve_default_vlan = field("preserveDefaultVlan", BOOL, False)
+    """Leave the port in VLAN 1 beside `vlan` and `vlanTrunk`."""
     macspoofchk = field("macspoofchk", BOOL, False)
+    """Drop what the container sends from another MAC address than its own."""
     enabledad = field("enabledad", BOOL, False)
+    """Wait until IPv6 addresses have proved to be unique."""
     disable_container_interface = field("disableContainerInterface", BOOL, False)
+    """Leave the container's interface down; not together with `ipam`."""
     port_isolation = field("portIsolation", BOOL, False)
+    """No traffic between isolated ports of the bridge."""
     args = field("args", record(Args), Args())
+    """Arguments of the runtime."""
 
     trunk: tuple[tuple[int, int], ...] = ()  # ranges (first, last)
 

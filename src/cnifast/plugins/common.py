@@ -21,24 +21,28 @@ class RuntimeConfig(Struct):
     """Capability arguments of interface plugins."""
 
     mac = field("mac", TEXT, "")
+    """MAC address of the container's interface (capability `mac`)."""
 
 
 class CniArgs(Struct):
     """Conventional arguments under "args"."""
 
     mac = field("mac", TEXT, "")
+    """MAC address of the container's interface."""
 
 
 class Args(Struct):
     """Arguments of the runtime within the configuration."""
 
     cni = field("cni", record(CniArgs), CniArgs())
+    """Conventional arguments."""
 
 
 class InterfaceConf(NetConf):
     """What every interface plugin reads."""
 
     runtime_config = field("runtimeConfig", record(RuntimeConfig), RuntimeConfig())
+    """Capability arguments; the runtime puts them here."""
 
     @property
     def ipam_type(self) -> str:

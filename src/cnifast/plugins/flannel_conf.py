@@ -68,16 +68,27 @@ class FlannelConf(Struct):
     """The keys of the flannel plugin."""
 
     cni_version = field("cniVersion", TEXT, "")
+    """Version of the specification; in a list it stands beside `plugins`."""
     name = field("name", TEXT, "")
+    """Name of the network, of letters, digits and `_.-`; in a list it stands beside `plugins`."""
     type = field("type", TEXT, "")
+    """Name of the plugin: the binary's name in CNI_PATH."""
     capabilities = field("capabilities", mapping(BOOL), {})
+    """Which capability arguments of the runtime this plugin shall get."""
     dns = field("dns", record(DNS), DNS())
+    """What the result says about DNS, where no IPAM plugin says it."""
     raw_prev_result = optional("prevResult", OBJECT)
+    """Result of the plugin before, or of ADD; the runtime puts it here."""
     subnet_file = field("subnetFile", TEXT, "/run/flannel/subnet.env")
+    """What flanneld says of this node."""
     data_dir = field("dataDir", TEXT, "/var/lib/cni/flannel")
+    """Directory of the delegates' configurations, by which DEL works."""
     delegate = field("delegate", OBJECT, {})
+    """Configuration of the plugin that attaches; what flannel knows is filled in."""
     ipam = field("ipam", OBJECT, {})
+    """Keys for the delegate's IPAM plugin, in addition to the subnets."""
     runtime_config = optional("runtimeConfig", OBJECT)
+    """Capability arguments, which the delegate gets."""
 
     made: tuple[bytes, Wanted | None] = (b"", None)  # by the last content of the subnet file
 

@@ -16,6 +16,7 @@ from cnifast.protocol.schema import (
     Struct,
     array,
     field,
+    narrowed,
     optional,
     record,
 )
@@ -28,6 +29,7 @@ if TYPE_CHECKING:
 NFTABLES = "nftables"
 IPTABLES = "iptables"
 PORT_MAX = 65535
+_PORT = narrowed(INT, minimum=1, maximum=PORT_MAX)
 _MARK_BIT = 13  # Kubernetes uses 14 and 15, Calico 20 to 31
 _CHAIN_MAX = 28  # bytes of a name that iptables takes
 
@@ -35,29 +37,42 @@ _CHAIN_MAX = 28  # bytes of a name that iptables takes
 class PortMapping(Struct):
     """One of the runtime's port mappings."""
 
-    host_port = field("hostPort", INT, 0)
-    container_port = field("containerPort", INT, 0)
+    host_port = field("hostPort", _PORT, 0)
+    """Port of the node."""
+    container_port = field("containerPort", _PORT, 0)
+    """Port of the container."""
     protocol = field("protocol", TEXT, "")
+    """Protocol of the ports."""
     host_ip = field("hostIP", TEXT, "")
+    """Address of the node that the port is on; empty: all of them."""
 
 
 class RuntimeConfig(Struct):
     """The capability argument of portmap."""
 
     port_mappings = field("portMappings", array(record(PortMapping)), ())
+    """Ports of the node and where they lead (capability `portMappings`)."""
 
 
 class PortmapConf(NetConf):
     """The keys of the reference's portmap plugin, version 1.9."""
 
-    backend = optional("backend", TEXT)
+    backend = optional("backend", narrowed(TEXT, enum=[NFTABLES, IPTABLES]))
+    """Who redirects, `nftables` or `iptables`; without one nftables, if conditions allow it."""
     snat = field("snat", BOOL, True)
+    """Masquerade what comes back to the node that it came from."""
     conditions_v4 = field("conditionsV4", array(TEXT), ())
+    """Words of the backend that IPv4 packets must match besides."""
     conditions_v6 = field("conditionsV6", array(TEXT), ())
+    """The same for IPv6."""
     masq_all = field("masqAll", BOOL, False)
-    mark_masq_bit = optional("markMasqBit", INT)
+    """Masquerade all that a host port redirects."""
+    mark_masq_bit = optional("markMasqBit", narrowed(INT, minimum=0, maximum=31))
+    """Bit of the mark for what is to be masqueraded; without one 13."""
     external_set_mark_chain = optional("externalSetMarkChain", TEXT)
+    """A chain of iptables that sets the mark instead; needs `iptables`."""
     runtime_config = field("runtimeConfig", record(RuntimeConfig), RuntimeConfig())
+    """Capability arguments; the runtime puts them here."""
 
     chosen = ""  # the backend, once the configuration is found to be in order
     ports: tuple[HostPort, ...] = ()

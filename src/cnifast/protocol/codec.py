@@ -63,18 +63,27 @@ class _Rules:
     parse_constant = staticmethod(_no_constant)
 
 
+class _PairRules(_Rules):
+    """The same, with objects as they were written."""
+
+    object_pairs_hook = staticmethod(tuple)  # type: ignore[assignment]
+
+
 _scan: Callable[[str, int], tuple[Any, int]]
+_scan_pairs: Callable[[str, int], tuple[Any, int]]
 _chunks: Callable[[object, int], Iterable[str]]
 try:
     from _json import encode_basestring, make_encoder, make_scanner
 
     _scan = make_scanner(_Rules())  # type: ignore[arg-type]
+    _scan_pairs = make_scanner(_PairRules())  # type: ignore[arg-type]
     _chunks = make_encoder(None, _no_object, encode_basestring, None, ":", ",", False, False, False)
 except (ImportError, TypeError):
     from json import JSONDecoder, JSONEncoder
 
     _decoder = JSONDecoder(object_pairs_hook=_object, parse_constant=_no_constant)
     _scan = _decoder.scan_once  # type: ignore[attr-defined]
+    _scan_pairs = JSONDecoder(object_pairs_hook=tuple).scan_once  # type: ignore[attr-defined]
     _encoder = JSONEncoder(
         ensure_ascii=False, check_circular=False, allow_nan=False, separators=(",", ":")
     )
@@ -134,6 +143,13 @@ def loads(data: bytes) -> Any:
         rest = text[end:].lstrip(_BLANKS)
         if rest:
             raise _misplaced(text, len(text) - len(rest), "after top-level value")
+    return value
+
+
+def pairs(data: bytes) -> Any:
+    """Decode what `loads` has accepted, with objects as tuples of (key, value), equal keys kept."""
+    text = data.decode()
+    value, _ = _scan_pairs(text, len(text) - len(text.lstrip(_BLANKS)))
     return value
 
 

@@ -27,13 +27,16 @@ class IPAMConf(Struct):
     """Which plugin manages addresses; the rest of the object is that plugin's own."""
 
     type = field("type", TEXT, "")
+    """Name of the IPAM plugin; empty: none, and the interface has no address."""
 
 
 class Attachment(Struct):
     """One attachment as GC names those that are still valid."""
 
     container_id = field("containerID", TEXT, "")
+    """The container's ID."""
     ifname = field("ifname", TEXT, "")
+    """Name of its interface."""
 
 
 class NetConf(Struct):
@@ -44,13 +47,21 @@ class NetConf(Struct):
     """
 
     cni_version = field("cniVersion", TEXT, "")
+    """Version of the specification; in a list it stands beside `plugins`."""
     name = field("name", TEXT, "")
+    """Name of the network, of letters, digits and `_.-`; in a list it stands beside `plugins`."""
     type = field("type", TEXT, "")
+    """Name of the plugin: the binary's name in CNI_PATH."""
     capabilities = field("capabilities", mapping(BOOL), {})
+    """Which capability arguments of the runtime this plugin shall get."""
     ipam = field("ipam", record(IPAMConf), IPAMConf())
+    """Which plugin manages addresses, and that plugin's own keys."""
     dns = field("dns", record(DNS), DNS())
+    """What the result says about DNS, where no IPAM plugin says it."""
     raw_prev_result = optional("prevResult", OBJECT)
+    """Result of the plugin before, or of ADD; the runtime puts it here."""
     valid_attachments = field("cni.dev/valid-attachments", array(record(Attachment)), ())
+    """What GC leaves alone; the runtime puts it here."""
 
 
 _VALID = ("cni.dev/valid-attachments", "cni.dev/attachments")  # specified, and first published

@@ -6,13 +6,14 @@ in a path or given to the kernel.
 
 from __future__ import annotations
 
+from cnifast.protocol.codec import dumps
 from cnifast.protocol.errors import (
     INVALID_ENVIRONMENT,
     INVALID_NETWORK_CONFIG,
     CNIError,
     RunCold,
 )
-from cnifast.protocol.result import parse_prev_result
+from cnifast.protocol.keys import lookup
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -97,9 +98,14 @@ class Request:
     whole environment given, for programs executed on the caller's behalf.  ``conf`` is shared
     with later calls that send the same bytes, and so is what ``derive`` returns: nobody changes
     them.
+
+    A caller in this process that never had any bytes gives None for them, and may give the
+    result of the plugin before this one as ``previous``, beside a configuration without it.
     """
 
     __slots__ = (
+        "_previous",
+        "_stdin",
         "args",
         "cni_version",
         "command",
@@ -114,7 +120,6 @@ class Request:
         "path",
         "place",
         "plugin",
-        "stdin",
     )
 
     def __init__(
@@ -122,12 +127,13 @@ class Request:
         plugin: str,
         command: str,
         env: Mapping[str, str],
-        stdin: bytes,
+        stdin: bytes | None,
         conf: dict[str, Any],
         name: str,
         cni_version: str,
         place: Place | None = None,
         derived: dict[str, Any] | None = None,
+        previous: Result | None = None,
     ) -> None:
         given = env.get
         self.plugin = plugin
@@ -139,12 +145,20 @@ class Request:
         self.path = given("CNI_PATH", "")
         self.netns_override = given("CNI_NETNS_OVERRIDE", "")
         self.env = env
-        self.stdin = stdin
+        self._stdin = stdin
         self.conf = conf
         self.name = name
         self.cni_version = cni_version
         self.place = place or Place()
         self.derived = {} if derived is None else derived
+        self._previous = previous
+
+    @property
+    def stdin(self) -> bytes:
+        """The configuration as bytes, for programs that are executed with it."""
+        if self._stdin is None:
+            self._stdin = encode_input(self.conf, self._previous, self.cni_version)
+        return self._stdin
 
     def derive(self, key: str, make: Callable[[Request], T]) -> T:
         """Return what ``make`` makes of the configuration alone; made once for each ``key``."""
@@ -153,13 +167,36 @@ class Request:
             value = self.derived[key] = make(self)
         return value
 
+    def prev_result_json(self) -> Any:
+        """Return what is given as the result of the plugin before this one, None without one."""
+        if self._previous is not None:
+            return self._previous.to_json(self.cni_version)
+        return lookup(self.conf, "prevresult")
+
     def prev_result(self) -> Result | None:
         """Return the result of the plugin before this one in the chain, None without one.
+
+        It is the caller's own, to be changed as it likes.
 
         Raises:
             DecodeError: there is one, but not in a form that its version allows.
         """
+        if self._previous is not None:
+            return self._previous.copy()
+        from cnifast.protocol.result import parse_prev_result  # noqa: PLC0415 - see libcni
+
         return parse_prev_result(self.conf, self.cni_version)
+
+
+def encode_input(conf: dict[str, Any], previous: Result | None, version: str) -> bytes:
+    """Return a plugin's input: its configuration, with the result of the plugin before it.
+
+    Raises:
+        ConversionError: the result has no form in this version.
+    """
+    if previous is not None:
+        conf = {**conf, "prevResult": previous.to_json(version)}
+    return dumps(conf)
 
 
 def _is_name(text: str) -> bool:

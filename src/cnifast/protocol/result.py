@@ -103,12 +103,19 @@ class Route(Struct):
     """
 
     dst = field("dst", CIDR, "")
+    """Destination, such as `10.0.0.0/8`; `0.0.0.0/0` or `::/0` is the default route."""
     gw = field("gw", ADDRESS, None)
+    """Next hop; without one, the gateway of the first address of the same family."""
     mtu = field("mtu", INT, 0)
+    """MTU along the route; 0: the interface's."""
     advmss = field("advmss", INT, 0)
+    """The largest TCP segment to announce to that destination; 0: what the MTU gives."""
     priority = field("priority", INT, 0)
+    """Metric, the lower the better; 0: the kernel's default."""
     table = optional("table", INT)
+    """Routing table, by number; without one the main table."""
     scope = optional("scope", INT)
+    """Scope by number: 0 global, 253 link, 254 host."""
 
     def __init__(
         self,
@@ -133,9 +140,13 @@ class DNS(Struct):
     """Settings of the resolver."""
 
     nameservers = field("nameservers", array(TEXT), ())
+    """Addresses of name servers, in order of preference."""
     domain = field("domain", TEXT, "")
+    """The local domain, for short names."""
     search = field("search", array(TEXT), ())
+    """Domains to try for short names, in order."""
     options = field("options", array(TEXT), ())
+    """Options for the resolver."""
 
     def __init__(
         self,
@@ -214,6 +225,32 @@ class Result:
             for link in lists.interfaces:
                 link.mtu, link.socket_path, link.pci_id = 0, "", ""
         return cls(lists.interfaces, lists.ips, lists.routes, lists.dns, own)
+
+    def as_version(self, version: str) -> Result:
+        """Return the result that whoever reads it in the form of a version gets.
+
+        Raises:
+            ConversionError: the version is unknown, or it needs an address and there is none.
+        """
+        if _FORM.get(version) == _LISTS == _FORM.get(self.cni_version):  # nothing is lost
+            return Result(self.interfaces, self.ips, self.routes, self.dns, version)
+        return Result.from_json(self.to_json(version), version)
+
+    def copy(self) -> Result:
+        """Return an equal result that shares nothing with this one that could be changed."""
+        return Result(
+            [
+                Interface(i.name, i.mac, i.mtu, i.sandbox, i.socket_path, i.pci_id)
+                for i in self.interfaces
+            ],
+            [IPConfig(i.address, i.gateway, i.interface) for i in self.ips],
+            [
+                Route(r.dst, r.gw, r.mtu, r.advmss, r.priority, r.table, r.scope)
+                for r in self.routes
+            ],
+            DNS(self.dns.nameservers, self.dns.domain, self.dns.search, self.dns.options),
+            self.cni_version,
+        )
 
     def to_json(self, version: str) -> dict[str, Any]:
         """Return the result as the JSON object of a version.

@@ -15,13 +15,18 @@ names the path to it.
 
     Conf.decode({"RANGES": [[{"subnet": "10.1.0.0/16"}]]}).ranges[0][0].subnet
 
-Declarations are data (``Struct.FIELDS``), so that a schema for other tools can be derived.
+Declarations are data (``Struct.FIELDS``), so that a schema for other tools can be derived: kinds
+carry the JSON Schema of what they take, and a text below a declaration describes its key.  Such a
+text costs a process that decodes nothing; `cnifast schema` reads it from the source.
 """
 
 from __future__ import annotations
 
 from cnifast.protocol import ip
-from cnifast.protocol.codec import DecodeError
+from cnifast.protocol.keys import fold as fold  # noqa: PLC0414 - they belong to the rules
+from cnifast.protocol.keys import kind_of as kind_of  # noqa: PLC0414
+from cnifast.protocol.keys import lookup as lookup  # noqa: PLC0414
+from cnifast.protocol.keys import wrong_kind as wrong_kind  # noqa: PLC0414
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -45,51 +50,20 @@ else:
 
 INT64 = (-(2**63), 2**63 - 1)
 UINT64 = (0, 2**64 - 1)
-
-
-def fold(key: str) -> str:
-    """Return what all keys that match this one without regard to case have in common."""
-    return key.lower() if key.isascii() else key.lower().replace("\u017f", "s")
-
-
-def lookup(obj: Mapping[str, Any], key: str) -> Any:
-    """Return the value of a key (given in lower case) regardless of case, None when absent."""
-    found = None
-    size = len(key)  # folding never changes how long a key is
-    for name, value in obj.items():
-        if len(name) == size and value is not None and (name == key or fold(name) == key):
-            found = value
-    return found
-
-
-def kind_of(value: object) -> str:
-    """Return the JSON kind of a decoded value as messages name it."""
-    if isinstance(value, bool):
-        return "bool"
-    if isinstance(value, int | float):
-        return f"number {value!r:.40}"
-    if isinstance(value, str):
-        return "string"
-    if isinstance(value, list):
-        return "array"
-    return "null" if value is None else "object"
-
-
-def wrong_kind(value: object, path: str, wanted: str) -> DecodeError:
-    """Return the error for a value that is not of the wanted kind."""
-    where = f"field {path}" if path else "value"
-    return DecodeError(f"json: cannot unmarshal {kind_of(value)} into {where} of type {wanted}")
+CIDR_SCHEMA = {"type": "string", "pattern": "^[0-9A-Fa-f:.]+/[0-9]{1,3}$"}
 
 
 class Kind(_Generic[T]):
     """What a value must be: the common part of all kinds.
 
     ``name`` is the kind as messages show it; ``exact`` is the Python type that needs no further
-    check, None when every value must go through ``decode``.
+    check, None when every value must go through ``decode``; ``schema`` is the JSON Schema of one
+    value, as far as the kind itself can say it.
     """
 
     name = "any"
     exact: type | None = None
+    schema: Mapping[str, Any] = {}
 
     def decode(self, value: Any, path: str) -> T:
         """Return the value as the kind has it, or raise DecodeError naming the path."""
@@ -99,9 +73,10 @@ class Kind(_Generic[T]):
 class _Exact(Kind[T]):
     """Values of exactly one Python type."""
 
-    def __init__(self, name: str, exact: type) -> None:
+    def __init__(self, name: str, exact: type, json_type: str) -> None:
         self.name = name
         self.exact = exact
+        self.schema = {"type": json_type}
 
     def decode(self, value: T, path: str) -> T:
         if type(value) is not self.exact:
@@ -116,6 +91,17 @@ class _Any(Kind["Any"]):
         return value
 
 
+class Raw(Kind["Any"]):
+    """Any value, unchanged for now; ``kind`` is what it is decoded as later."""
+
+    def __init__(self, kind: Kind[Any]) -> None:
+        self.kind = kind
+
+    def decode(self, value: Any, path: str) -> Any:  # noqa: ARG002 - the kinds share a signature
+        """Return the value."""
+        return value
+
+
 class Integer(Kind[int]):
     """Whole numbers within bounds; a number with a fraction or an exponent is none."""
 
@@ -123,6 +109,7 @@ class Integer(Kind[int]):
         self.name = name
         self.low = low
         self.high = high
+        self.schema = {"type": "integer", "minimum": low, "maximum": high}
 
     def decode(self, value: Any, path: str) -> int:
         """Return a whole number within the bounds."""
@@ -135,6 +122,10 @@ class _Address(Kind["str | None"]):
     """An IP address as canonical text; the empty text is no address."""
 
     name = "IP address"
+    schema = {  # noqa: RUF012 - as its base has it
+        "type": "string",
+        "anyOf": [{"format": "ipv4"}, {"format": "ipv6"}, {"const": ""}],
+    }
 
     def decode(self, value: Any, path: str) -> str | None:
         if type(value) is not str:
@@ -146,6 +137,7 @@ class _Cidr(Kind[str]):
     """An IP address with a prefix length as canonical text."""
 
     name = "IP network"
+    schema = CIDR_SCHEMA
 
     def decode(self, value: Any, path: str) -> str:
         if type(value) is not str:
@@ -200,9 +192,9 @@ class Record(Kind[T]):
         return self.struct.decode(value, path)  # type: ignore[return-value]
 
 
-TEXT: Kind[str] = _Exact("string", str)
-BOOL: Kind[bool] = _Exact("bool", bool)
-OBJECT: Kind[dict[str, Any]] = _Exact("object", dict)
+TEXT: Kind[str] = _Exact("string", str, "string")
+BOOL: Kind[bool] = _Exact("bool", bool, "boolean")
+OBJECT: Kind[dict[str, Any]] = _Exact("object", dict, "object")
 ANY: Kind[Any] = _Any()
 INT: Kind[int] = Integer("int", *INT64)
 UINT: Kind[int] = Integer("uint", *UINT64)
@@ -223,6 +215,23 @@ def mapping(item: Kind[T]) -> Kind[dict[str, T]]:
 def record(struct: type[S]) -> Kind[S]:
     """Return the kind of an object with the fields of a Struct."""
     return Record(struct)
+
+
+def raw(kind: Kind[Any]) -> Kind[Any]:
+    """Return the kind of a value that is kept as it is, to be decoded as another kind later."""
+    return Raw(kind)
+
+
+def narrowed(kind: Kind[T], **schema: Any) -> Kind[T]:
+    """Return a kind of which a plugin takes only some values, and refuses the others itself.
+
+    It decodes as before, so that the plugin refuses in words and with a code of its own;
+    ``schema`` are the keywords of JSON Schema that say which values it takes.
+    """
+    narrow = type(kind).__new__(type(kind))
+    narrow.__dict__.update(kind.__dict__)
+    narrow.schema = {**kind.schema, **schema}
+    return narrow
 
 
 class Field:

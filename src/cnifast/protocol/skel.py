@@ -18,15 +18,17 @@ from cnifast.protocol.request import (
     validate_network_name,
     validate_plugin_type,
 )
+from cnifast.protocol.result import Result
 from cnifast.protocol.schema import lookup, wrong_kind
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
-    from typing import Any, Protocol
+    from typing import Any, Protocol, TypeVar
 
     from cnifast.protocol.request import Place
-    from cnifast.protocol.result import Result
+
+    T = TypeVar("T")
 
     class Plugin(Protocol):
         """What a plugin is to the skeleton; a module can be one."""
@@ -100,7 +102,7 @@ def dispatch(
         return Response(0, version_info(plugin) + b"\n")
     conf: dict[str, Any] | None = None
     try:
-        _check_environment(command, env)
+        check_environment(command, env)
         key = (plugin, command, stdin)
         known = _known.get(key)
         if known is None:
@@ -110,11 +112,12 @@ def dispatch(
         req = Request(
             plugin, command, env, stdin, conf, known.name, known.version, place, known.derived
         )
-        return _call(req, load, is_own_netns)
+        printed = perform(req, load, is_own_netns, Result.dumps)
+        return Response(0, b"" if printed is None else printed + b"\n")
     except RunCold:
         raise
     except Exception as e:  # noqa: BLE001 - whatever went wrong, the runtime gets an answer
-        error, log = _as_cni_error(e)
+        error, log = as_cni_error(e)
         return Response(1, error.to_json(_answer_version(conf)) + b"\n", log)
 
 
@@ -136,7 +139,7 @@ def on_behalf(
     command, place = variables["CNI_COMMAND"], req.place
     if variables.get("CNI_NETNS", "") != req.netns:
         place = place.elsewhere()
-    _check_environment(command, variables)
+    check_environment(command, variables)
     key = (plugin, command, stdin)
     known = _known.get(key) or _learn(key, _decode_configuration(stdin))
     return Request(
@@ -165,7 +168,7 @@ def version_info(plugin: str) -> bytes:
     return dumps({"cniVersion": versions.CURRENT, "supportedVersions": supported})
 
 
-def _check_environment(command: str, env: Mapping[str, str]) -> None:
+def check_environment(command: str, env: Mapping[str, str]) -> None:
     """Refuse a call whose variables are missing or hostile: code 4."""
     missing = []
     for name, check in _CALLS.get(command, ()):
@@ -207,7 +210,7 @@ def _text(conf: dict[str, Any], folded: str, key: str, step: str) -> str:
     return value
 
 
-class _Known:
+class Known:
     """A configuration that was found to be in order, and what plugins derived from it."""
 
     __slots__ = ("conf", "derived", "name", "version")
@@ -220,14 +223,14 @@ class _Known:
 
 
 # A runtime sends the same configuration again and again.
-_known: dict[tuple[str, str, bytes], _Known] = {}
+_known: dict[tuple[str, str, bytes], Known] = {}
 _KNOWN_MAX = 128
 _KNOWN_SIZE_MAX = 1 << 14  # bytes
 
 
-def _learn(key: tuple[str, str, bytes], conf: dict[str, Any]) -> _Known:
+def _learn(key: tuple[str, str, bytes], conf: dict[str, Any]) -> Known:
     """Examine a configuration, and keep it for the next call, within bounds."""
-    known = _examine(key[0], key[1], conf)
+    known = examine(key[0], key[1], conf)
     if len(key[2]) <= _KNOWN_SIZE_MAX:
         if len(_known) >= _KNOWN_MAX:
             _known.clear()
@@ -235,8 +238,12 @@ def _learn(key: tuple[str, str, bytes], conf: dict[str, Any]) -> _Known:
     return known
 
 
-def _examine(plugin: str, command: str, conf: dict[str, Any]) -> _Known:
-    """Return a configuration whose name, version and plugin types are in order for a command."""
+def examine(plugin: str, command: str, conf: dict[str, Any]) -> Known:
+    """Return a configuration whose name, version and plugin types are in order for a command.
+
+    Raises:
+        CNIError: they are not.
+    """
     name = _text(conf, "name", "name", "error unmarshall network config")
     validate_network_name(name)
     if command not in _CALLS:
@@ -245,7 +252,7 @@ def _examine(plugin: str, command: str, conf: dict[str, Any]) -> _Known:
     version = version or versions.OLDEST
     _check_version(command, version, versions.supported_by(plugin))
     _check_types(conf)
-    return _Known(conf, name, version)
+    return Known(conf, name, version)
 
 
 def _check_version(command: str, version: str, supported: tuple[str, ...]) -> None:
@@ -282,10 +289,17 @@ def _check_types(conf: dict[str, Any]) -> None:
             validate_plugin_type(ipam_type, "ipam.type")
 
 
-def _call(
-    req: Request, load: Callable[[str], Plugin], is_own_netns: Callable[[Request], bool]
-) -> Response:
-    """Have the plugin do what the request says."""
+def perform(
+    req: Request,
+    load: Callable[[str], Plugin],
+    is_own_netns: Callable[[Request], bool],
+    convert: Callable[[Result, str], T],
+) -> T | None:
+    """Have the plugin do what the request says; what ``convert`` makes of the result of ADD.
+
+    Raises:
+        Exception: whatever the plugin raised; `as_cni_error` says what the runtime is told.
+    """
     command = req.command
     if (
         command in ("ADD", "DEL")
@@ -299,7 +313,7 @@ def _call(
         )
     implementation = load(req.plugin)
     if command == "ADD":
-        return Response(0, _add(req, implementation) + b"\n")
+        return _add(req, implementation, convert)
     if command == "DEL":
         implementation.delete(req)
     elif command == "CHECK":
@@ -308,14 +322,14 @@ def _call(
         implementation.gc(req)
     else:
         implementation.status(req)
-    return Response(0)
+    return None
 
 
-def _add(req: Request, implementation: Plugin) -> bytes:
-    """Attach, and return the result; what cannot be told in the request's version is undone."""
+def _add(req: Request, implementation: Plugin, convert: Callable[[Result, str], T]) -> T:
+    """Attach, and convert the result; what cannot be told in the request's version is undone."""
     result = implementation.add(req)
     try:
-        return result.dumps(req.cni_version)
+        return convert(result, req.cni_version)
     except ValueError:
         implementation.delete(req)
         raise
@@ -329,7 +343,7 @@ def _answer_version(conf: dict[str, Any] | None) -> str:
     return version if version in versions.SUPPORTED else versions.CURRENT
 
 
-def _as_cni_error(e: Exception) -> tuple[CNIError, bytes]:
+def as_cni_error(e: Exception) -> tuple[CNIError, bytes]:
     """Return what to answer for an exception, and what to log of it.
 
     Only a defect is logged: an error of the system or of the input says all in its message.

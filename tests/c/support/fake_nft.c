@@ -9,16 +9,21 @@
 #include <stdio.h>
 #include <string.h>
 
-void fake_nft_generation(struct fake_kernel *fake, uint32_t seq)
+void fake_nft_generation_of(struct fake_kernel *fake, uint32_t seq, uint32_t genid)
 {
     uint8_t data[64] __attribute__((aligned(8)));
     struct cnif_nlbuf buf;
 
     cnif_nlbuf_init(&buf, data, sizeof(data));
     cnif_nft_begin(&buf, NFT_MSG_NEWGEN, 0, 0, "generation");
-    cnif_nlattr_put_be32(&buf, NFTA_GEN_ID, FAKE_NFT_GENID);
+    cnif_nlattr_put_be32(&buf, NFTA_GEN_ID, genid);
     cnif_nlmsg_end(&buf);
     fake_kernel_answer(fake, &buf, seq);
+}
+
+void fake_nft_generation(struct fake_kernel *fake, uint32_t seq)
+{
+    fake_nft_generation_of(fake, seq, FAKE_NFT_GENID);
 }
 
 void fake_nft_set(struct fake_kernel *fake, uint32_t seq, const char *name, uint32_t key_size)

@@ -9,8 +9,9 @@
 
 #define FAKE_NFT_GENID 77
 
-/* Queue the generation as the answer to request `seq`. */
+/* Queue the generation, FAKE_NFT_GENID or another, as the answer to request `seq`. */
 void fake_nft_generation(struct fake_kernel *fake, uint32_t seq);
+void fake_nft_generation_of(struct fake_kernel *fake, uint32_t seq, uint32_t genid);
 /* Queue a set. */
 void fake_nft_set(struct fake_kernel *fake, uint32_t seq, const char *name, uint32_t key_size);
 /* Queue an element; in a map, with its data. */

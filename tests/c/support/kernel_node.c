@@ -37,6 +37,14 @@ bool kernel_node_enter(void)
     return true;
 }
 
+bool kernel_node_enter_to_fail(void)
+{
+    if (cnif_fault_arm(0, 0) == 0)
+        return kernel_node_enter();
+    (void)fprintf(stderr, "SKIP: built without CNIF_FAULTS\n");
+    return false;
+}
+
 int kernel_node_container(void)
 {
     int home = open("/proc/thread-self/ns/net", O_RDONLY | O_CLOEXEC), made;

@@ -24,6 +24,9 @@ struct kernel_node {
 /* Leave the machine's network for good; false where that is not possible, with the reason said. */
 bool kernel_node_enter(void);
 
+/* The same for a test that makes steps fail, which a core without CNIF_FAULTS cannot. */
+bool kernel_node_enter_to_fail(void);
+
 /* How many threads this process has. */
 unsigned kernel_node_threads(void);
 

@@ -3,27 +3,22 @@
 from __future__ import annotations
 
 import os
+import threading
 import time
 from typing import TYPE_CHECKING
 
 import pytest
 
+from cnifast.invoke.call import Cancel
 from cnifast.invoke.exec import exec_plugin
 from cnifast.invoke.find import find_in_path
 from cnifast.protocol.errors import CNIError
+from helpers.script import script
 
 if TYPE_CHECKING:
     from pathlib import Path
 
 ENV = {"PATH": "/usr/bin:/bin", "CNI_COMMAND": "ADD"}
-
-
-def script(directory: Path, text: str) -> str:
-    """Write a shell script and return its path."""
-    path = directory / "plugin"
-    path.write_text(f"#!/bin/sh\n{text}\n")
-    path.chmod(0o755)
-    return str(path)
 
 
 def test_streams_and_environment(tmp_path: Path) -> None:
@@ -90,6 +85,76 @@ def test_timeout(tmp_path: Path) -> None:
     assert error.value.code == 11
     assert time.monotonic() - began < 3
     assert exec_plugin(script(tmp_path, "echo ok"), b"", ENV, timeout=10) == b"ok\n"
+
+
+@pytest.mark.parametrize(
+    ("text", "msg", "details"),
+    [
+        ("echo half a result; echo oops >&2; exec sleep 5", "was killed after", "oops"),
+        ("echo oops >&2; kill -9 $$", "signal 9", ""),
+        ("echo rubbish; echo oops >&2; kill -11 $$", r"rubbish.*signal 11", "oops"),
+        ("echo rubbish; echo oops >&2; exit 1", r"rubbish.*exit status 1", "oops"),
+        ("echo '{}'; exit 4", "no error message: exit status 4", ""),
+    ],
+)
+def test_all_that_is_known_of_a_failure(tmp_path: Path, text: str, msg: str, details: str) -> None:
+    """Whatever ends a program, what it said on standard error is kept, and nothing printed."""
+    reader, writer = os.pipe()
+    try:
+        with pytest.raises(CNIError, match=msg) as error:
+            exec_plugin(script(tmp_path, text), b"", ENV, stderr=writer, timeout=2)
+        os.set_blocking(reader, False)
+        with pytest.raises(BlockingIOError):
+            os.read(reader, 1)
+    finally:
+        os.close(reader)
+        os.close(writer)
+    assert details in error.value.details
+    assert "oops" not in text or "oops" in str(error.value)
+
+
+def test_stderr_beside_an_error(tmp_path: Path) -> None:
+    """What a program says beside its error goes where its standard error goes."""
+    reader, writer = os.pipe()
+    try:
+        path = script(tmp_path, """echo note >&2; echo '{"msg": "later"}'; exit 1""")
+        with pytest.raises(CNIError, match=r"^later$"):
+            exec_plugin(path, b"", ENV, stderr=writer)
+        assert os.read(reader, 100) == b"note\n"
+    finally:
+        os.close(reader)
+        os.close(writer)
+
+
+def test_cancelled(tmp_path: Path) -> None:
+    """A program is killed when nobody waits any longer, and not begun after that: code 11."""
+    fifo = tmp_path / "fifo"
+    os.mkfifo(fifo)
+    cancel = Cancel()
+    path = script(tmp_path, f"echo ready > {fifo}; exec sleep 5")
+
+    def wait_and_cancel() -> None:
+        fifo.read_text()
+        cancel.set()
+
+    thread = threading.Thread(target=wait_and_cancel)
+    thread.start()
+    with pytest.raises(CNIError, match="was killed because the call was cancelled") as error:
+        exec_plugin(path, b"", ENV, cancel=cancel, timeout=60)
+    thread.join()
+    assert error.value.code == 11
+    with pytest.raises(CNIError, match="the call was cancelled"):
+        exec_plugin(script(tmp_path, f"touch {tmp_path}/begun"), b"", ENV, cancel=cancel)
+    assert not (tmp_path / "begun").exists()
+    cancel.close()
+
+
+def test_meanwhile(tmp_path: Path) -> None:
+    """Something can be done while the program is at work."""
+    fifo = tmp_path / "fifo"
+    os.mkfifo(fifo)
+    path = script(tmp_path, f"cat {fifo}")
+    assert exec_plugin(path, b"", ENV, meanwhile=lambda: fifo.write_text("done")) == b"done"
 
 
 def test_default_signals(tmp_path: Path) -> None:

@@ -89,3 +89,30 @@ def test_replaced_file_is_looked_at_again(tmp_path: Path) -> None:
     other.write_bytes(b"something else")
     os.replace(other, path)
     assert not shimfile.is_ours(str(path))
+
+
+def test_entry_of_a_patched_binary(tmp_path: Path) -> None:
+    """A binary that was told its paths enters there, whatever is beside it."""
+    path = tmp_path / "bridge"
+    path.write_bytes(shimfile.patch(IMAGE, "/a/python", "/a/cold.py"))
+    found = shimfile.examine(str(path))
+    assert found is not None
+    assert found.entry(str(path)) == ("/a/python", "/a/cold.py")
+
+
+def test_entry_of_a_binary_as_built(tmp_path: Path) -> None:
+    """One that was told nothing looks in its own directory, also when a link leads to it."""
+    directory = tmp_path / "bin"
+    directory.mkdir()
+    (directory / "bridge").write_bytes(IMAGE)
+    (tmp_path / "link").symlink_to("bin/bridge")
+    for path in (directory / "bridge", tmp_path / "link"):
+        found = shimfile.examine(str(path))
+        assert found is not None
+        python, script = found.entry(str(path))
+        assert python in {"", *shimfile.INTERPRETERS}
+        assert script == ""
+    start = directory / shimfile.BESIDE.format(build=__version__)
+    start.parent.mkdir(parents=True)
+    start.touch()
+    assert found.entry(str(tmp_path / "link"))[1] == str(start)

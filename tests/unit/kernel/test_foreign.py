@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from cnifast.kernel import foreign
-from cnifast.kernel.iptables import _quote
+from cnifast.kernel.iptables import quote
 from cnifast.kernel.nft import Owner
 
 
@@ -22,10 +22,10 @@ def test_masquerade_prefix() -> None:
 
 def test_words_for_iptables_restore() -> None:
     """A word with blanks or quotes is quoted, what was in quotes is escaped, others stay."""
-    assert _quote("10.1.0.0/16") == "10.1.0.0/16"
-    assert _quote("!") == "!"
-    assert _quote('name: "a\\b"') == '"name: \\"a\\\\b\\""'
-    assert _quote("") == '""'
+    assert quote("10.1.0.0/16") == "10.1.0.0/16"
+    assert quote("!") == "!"
+    assert quote('name: "a\\b"') == '"name: \\"a\\\\b\\""'
+    assert quote("") == '""'
 
 
 def test_owner_text_can_be_read_back() -> None:

@@ -12,7 +12,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from cnifast.protocol import codec
-from cnifast.protocol.codec import DecodeError, dumps, loads, quote
+from cnifast.protocol.codec import DecodeError, dumps, loads, pairs, quote
 
 BAD = [
     (b"", "unexpected end"),
@@ -73,6 +73,15 @@ def test_equal_keys() -> None:
     assert loads(b'{"a":{"x":1},"a":[2]}') == {"a": [2]}
 
 
+def test_pairs() -> None:
+    """What was accepted can be had as it was written: every key, in order, however often."""
+    assert pairs(b' {"a":{"x":1,"x":[{}]},"b":null,"a":2} ') == (
+        ("a", (("x", 1), ("x", [()]))),
+        ("b", None),
+        ("a", 2),
+    )
+
+
 def test_equal_keys_do_not_take_long() -> None:
     """Merging takes time in proportion to the input, however many equal keys there are."""
     members = b",".join(b'"a":{"%d":{"b":0}}' % i for i in range(50_000))
@@ -125,7 +134,8 @@ def test_without_the_accelerator() -> None:
     """An interpreter without the C scanner decodes, refuses and encodes the same."""
     script = (
         "import sys; sys.modules['_json'] = None\n"
-        "from cnifast.protocol.codec import loads, dumps\n"
+        "from cnifast.protocol.codec import loads, dumps, pairs\n"
+        "assert pairs(b' {\"a\":1,\"a\":[{}]}') == (('a', 1), ('a', [()]))\n"
         'assert loads(b\' {"a":{"x":1},"a":{"y":"\\\\ud800"}} \') == '
         "{'a': {'x': 1, 'y': '\\ufffd'}}\n"
         "assert dumps({'a': ['\\u00e9', 1]}) == b'{\"a\":[\"\\xc3\\xa9\",1]}'\n"

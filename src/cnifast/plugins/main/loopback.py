@@ -13,6 +13,7 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from cnifast.protocol.request import Request
 
+CONF = ()  # nothing but what all plugins read
 _LO = "lo"  # whatever CNI_IFNAME says
 _LOOPBACK_NET = {4: (127 << 24, 8), 6: (1, 128)}
 

@@ -11,7 +11,7 @@ from cnifast.plugins import inner
 from cnifast.plugins.base import Session, decode
 from cnifast.plugins.common import InterfaceConf, check_mac, env_args
 from cnifast.protocol.errors import INTERNAL, CNIError
-from cnifast.protocol.schema import BOOL, INT, TEXT, Integer, field
+from cnifast.protocol.schema import BOOL, INT, TEXT, Integer, field, narrowed
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -27,11 +27,17 @@ class MacvlanConf(InterfaceConf):
     """The keys of the reference's macvlan plugin, version 1.9."""
 
     master = field("master", TEXT, "")
-    mode = field("mode", TEXT, "")
-    mtu = field("mtu", INT, 0)
+    """The device below; without one, the device of the default route."""
+    mode = field("mode", narrowed(TEXT, enum=["", *MACVLAN_MODES]), "")
+    """How containers on one device see each other; without one `bridge`."""
+    mtu = field("mtu", narrowed(INT, minimum=0), 0)
+    """MTU of the interface, at most the device's; 0: the device's."""
     mac = field("mac", TEXT, "")
+    """MAC address, unless the runtime gives one."""
     link_in_container = field("linkInContainer", BOOL, False)
+    """The device below is in the container's namespace."""
     bcqueuelen = field("bcqueuelen", _UINT32, 0)
+    """Length of the queue of broadcasts; 0: the kernel's default."""
 
 
 def _decode(req: Request) -> MacvlanConf:

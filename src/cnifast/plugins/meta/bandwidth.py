@@ -51,12 +51,19 @@ class BandwidthEntry(Struct):
     """Limits as they are configured, in bits per second and bits; 0: none."""
 
     ingress_rate = field("ingressRate", UINT, 0)
+    """How fast the container receives, in bits per second; 0: no limit."""
     ingress_burst = field("ingressBurst", UINT, 0)
+    """So many bits may come at once; 0: what suits the rate."""
     egress_rate = field("egressRate", UINT, 0)
+    """How fast the container sends, in bits per second; 0: no limit."""
     egress_burst = field("egressBurst", UINT, 0)
+    """So many bits may go at once; 0: what suits the rate."""
     unshaped_subnets = field("unshapedSubnets", array(TEXT), ())
+    """Subnets that no limit holds for."""
     shaped_subnets = field("shapedSubnets", array(TEXT), ())
+    """The only subnets that limits hold for; not together with the others."""
     latency_ms = optional("latencyMs", _UINT32)
+    """How long a packet may wait before it is dropped, in ms."""
 
 
 _RATES = frozenset(map(fold, ("ingressRate", "ingressBurst", "egressRate", "egressBurst")))
@@ -66,12 +73,14 @@ class RuntimeConfig(Struct):
     """The capability arguments that this plugin reads."""
 
     bandwidth = optional("bandwidth", record(BandwidthEntry))
+    """Limits of this container (capability `bandwidth`)."""
 
 
 class BandwidthConf(BandwidthEntry, NetConf):
     """The keys of the reference's bandwidth plugin; limits may stand among them."""
 
     runtime_config = field("runtimeConfig", record(RuntimeConfig), RuntimeConfig())
+    """Capability arguments; the runtime puts them here."""
 
 
 class Wanted:

@@ -11,12 +11,11 @@ from cnifast.invoke.delegate import resolve
 from cnifast.invoke.files import require_writable
 from cnifast.plugins import MODULES
 from cnifast.plugins.base import Failures
-from cnifast.plugins.flannel_conf import SubnetFileError, load, wanted
+from cnifast.plugins.flannel_conf import FlannelConf, SubnetFileError, load, wanted
 from cnifast.plugins.flannel_saved import Slot, saved_for
 from cnifast.protocol.codec import dumps, loads
 from cnifast.protocol.errors import INTERNAL, PLUGIN_NOT_AVAILABLE, CNIError
 from cnifast.protocol.netconf import valid_attachments
-from cnifast.protocol.schema import lookup
 from cnifast.protocol.skel import on_behalf
 
 TYPE_CHECKING = False
@@ -25,10 +24,12 @@ if TYPE_CHECKING:
     from typing import Any
 
     from cnifast.invoke.delegate import Delegate
-    from cnifast.plugins.flannel_conf import FlannelConf, Wanted
+    from cnifast.plugins.flannel_conf import Wanted
     from cnifast.plugins.flannel_saved import Saved
     from cnifast.protocol.request import Request
     from cnifast.protocol.result import Result
+
+CONF = FlannelConf
 
 
 def add(req: Request) -> Result:
@@ -64,7 +65,7 @@ def check(req: Request) -> None:
             INTERNAL,
             f"{conf.data_dir} has no configuration of {req.ifname} of {req.container_id}",
         )
-    previous = lookup(req.conf, "prevresult")
+    previous = req.prev_result_json()
     given = {} if previous is None else {"prevResult": previous}
     delegate, call = _call(req, saved, cniVersion=req.cni_version, **given)
     delegate.check(call)

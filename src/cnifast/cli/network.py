@@ -1,0 +1,406 @@
+"""`cnifast add|del|check|gc|status`: networks by name, with cnitool's arguments and environment.
+
+As a command it has to be no slower than what it stands beside, so little is imported, and
+plugins are executed where a service answers them: that is faster than importing them here.
+"""
+
+from __future__ import annotations
+
+import os
+import sys
+
+from cnifast.cli.run_plugins import Plugins
+from cnifast.libcni.api import CNIConfig
+from cnifast.libcni.conf import ConfigError, RuntimeConf
+from cnifast.libcni.files import load_all, load_network_conf
+from cnifast.protocol.codec import DecodeError, loads, quote
+from cnifast.protocol.errors import INVALID_ENVIRONMENT, INVALID_NETWORK_CONFIG, CNIError
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Sequence
+    from typing import Any
+
+    from cnifast.libcni.conf import NetworkConfigList
+    from cnifast.protocol.result import Result
+
+NETDIR = "/etc/cni/net.d"
+PLUGINS = "/opt/cni/bin"
+IFNAME = "eth0"
+LOOPBACK = "loopback"
+EXIT_USAGE = 2
+
+USAGE = """\
+usage: cnifast add|del|check NETWORK NETNS    attach, detach or check a container's namespace
+       cnifast add|del|check --all NETNS      the same for all networks, in lexical order of files
+       cnifast gc NETWORK [NETNS]             release what belongs to no valid attachment
+       cnifast status NETWORK [NETNS]         say whether an attachment would be possible now
+
+  -i, --ifname NAME     interface in the container (default: $CNI_IFNAME, else eth0)
+  --container-id ID     of the container (default: made from NETNS, as cnitool does)
+  --timeout SECONDS     kill a plugin's program that takes longer (default: wait for it)
+  --valid ID/IFNAME     of gc, any number of times: an attachment that stays (default: none does)
+
+  NETCONFPATH   directory of .conflist, .conf and .json files (default: /etc/cni/net.d)
+  CNI_PATH      directories of plugins (default: /opt/cni/bin)
+  CAP_ARGS      JSON object of capability arguments, such as {"mac": "02:00:00:00:00:01"}
+  CNI_ARGS      arguments of plugins, such as IP=10.1.2.3;IgnoreUnknown=1
+"""
+
+
+class UsageError(Exception):
+    """The command line has no meaning; the text says why."""
+
+
+class Options:
+    """What the command line says."""
+
+    __slots__ = ("all", "container_id", "ifname", "netns", "network", "timeout", "valid")
+
+    def __init__(self) -> None:
+        self.all = False
+        self.container_id = ""
+        self.ifname = ""
+        self.netns = ""
+        self.network = ""
+        self.timeout: float | None = None
+        self.valid: list[tuple[str, str]] = []
+
+
+def main(command: str, arguments: Sequence[str]) -> int:
+    """Run a command; return the exit status."""
+    if "-h" in arguments or "--help" in arguments:
+        sys.stdout.write(USAGE)
+        return 0
+    try:
+        options = parse(command, arguments)
+    except UsageError as e:
+        sys.stderr.write(f"cnifast {command}: {e}\n{USAGE}")
+        return EXIT_USAGE
+    plugins = Plugins(exits=True, timeout=options.timeout)
+    try:
+        _COMMANDS[command](CNIConfig(plugin_path(), plugins.exec), options)
+    except CNIError as e:
+        sys.stderr.write(f"cnifast {command}: {describe(e)}\n")
+        return 1
+    finally:
+        plugins.leave_service()
+    return 0
+
+
+def describe(e: CNIError) -> str:
+    """Return an error as one line, with what failed when it was undone."""
+    return "; ".join([str(e), *getattr(e, "__notes__", ())]) + f" (code {e.code})"
+
+
+def parse(command: str, arguments: Sequence[str]) -> Options:
+    """Return what the command line says.
+
+    Raises:
+        UsageError: it has no meaning.
+    """
+    options = Options()
+    words: list[str] = []
+    left = list(arguments)
+    while left:
+        word = left.pop(0)
+        name, joined, value = word.partition("=")
+        if name == "--all" and not joined and command in ("add", "del", "check"):
+            options.all = True
+            continue
+        if not word.startswith("-"):
+            words.append(word)
+            continue
+        if name not in ("-i", "--ifname", "--container-id", "--timeout", "--valid"):
+            raise UsageError(f"there is no option {word}")
+        if not joined:
+            if not left:
+                raise UsageError(f"option {word} needs a value")
+            value = left.pop(0)
+        if name == "--container-id":
+            options.container_id = value
+        elif name == "--timeout":
+            options.timeout = seconds(value)
+        elif name == "--valid":
+            options.valid.append(_attachment(value))
+        else:
+            options.ifname = value
+    _place(command, options, words)
+    return options
+
+
+def seconds(text: str) -> float:
+    """Return a time of which there is some.
+
+    Raises:
+        UsageError: it is none.
+    """
+    try:
+        value = float(text)
+    except ValueError:
+        value = 0
+    if not 0 < value < 1e6:
+        raise UsageError(f"not a time in seconds: {text}")
+    return value
+
+
+def _attachment(text: str) -> tuple[str, str]:
+    """Return (container ID, interface) of ID/IFNAME."""
+    container_id, _, ifname = text.partition("/")
+    if not container_id or not ifname:
+        raise UsageError(f"not of the form ID/IFNAME: {text}")
+    return container_id, ifname
+
+
+def _place(command: str, options: Options, words: Sequence[str]) -> None:
+    """Take the words that are no options."""
+    if options.all:
+        if len(words) != 1:
+            raise UsageError("--all takes a namespace and no network")
+        options.netns = words[0]
+        return
+    needed = 1 if command in ("gc", "status") else 2
+    if not needed <= len(words) <= 2:
+        raise UsageError("network and namespace are needed" if needed == 2 else "which network?")
+    options.network, options.netns = [*words, ""][:2]
+
+
+# -- what the environment says ---------------------------------------------------------------------
+
+
+def netdir() -> str:
+    """Return the directory of configurations."""
+    return os.environ.get("NETCONFPATH") or NETDIR
+
+
+def plugin_path() -> str:
+    """Return the directories of plugins."""
+    return os.environ.get("CNI_PATH") or PLUGINS
+
+
+def capability_args() -> dict[str, Any]:
+    """Return the capability arguments.
+
+    Raises:
+        CNIError: they are no JSON object.
+    """
+    text = os.environ.get("CAP_ARGS", "")
+    if not text:
+        return {}
+    try:
+        found = loads(text.encode("utf-8", "surrogateescape"))
+    except DecodeError as e:
+        raise CNIError(INVALID_ENVIRONMENT, f"CAP_ARGS: {e}") from None
+    if found is None:
+        return {}
+    if type(found) is not dict:
+        raise CNIError(INVALID_ENVIRONMENT, "CAP_ARGS: not a JSON object")
+    return found
+
+
+def cni_args() -> list[tuple[str, str]]:
+    """Return the arguments of plugins.
+
+    Raises:
+        CNIError: they are not pairs.
+    """
+    text = os.environ.get("CNI_ARGS", "")
+    pairs = []
+    for pair in text.split(";") if text else ():
+        key, _, value = pair.partition("=")
+        if not key or not value or pair.count("=") != 1:
+            raise CNIError(INVALID_ENVIRONMENT, f"CNI_ARGS: invalid pair {quote(pair)}")
+        pairs.append((key, value))
+    return pairs
+
+
+def require_declared(nets: Iterable[NetworkConfigList], given: Iterable[str]) -> None:
+    """Refuse capability arguments that no plugin would get.
+
+    Raises:
+        CNIError: there are some; what is declared is named.
+    """
+    nets = list(nets)
+    declared = {capability for net in nets for capability in net.capabilities}
+    missing = [name for name in given if name not in declared]
+    if missing:
+        names = ", ".join(net.name for net in nets)
+        raise CNIError(
+            INVALID_NETWORK_CONFIG,
+            f"CAP_ARGS: no plugin of {names} declares the capability {', '.join(missing)}",
+            f"declared: {', '.join(sorted(declared)) or 'none'}",
+        )
+
+
+def interfaces(nets: Iterable[NetworkConfigList]) -> list[tuple[NetworkConfigList, str]]:
+    """Return networks with the names of their interfaces: eth0, eth1, ..., and lo."""
+    found = []
+    number = 0
+    for net in nets:
+        if all(plugin.type == LOOPBACK for plugin in net.plugins):
+            found.append((net, "lo"))
+        else:
+            found.append((net, f"eth{number}"))
+            number += 1
+    return found
+
+
+def container_id(netns: str) -> str:
+    """Return the container ID that cnitool makes from a namespace's path."""
+    try:
+        module = __import__("_sha512")  # what hashlib has, without loading OpenSSL
+    except ImportError:
+        module = __import__("hashlib")
+    return f"cnitool-{module.sha512(os.fsencode(netns)).digest()[:10].hex()}"
+
+
+# -- the commands ----------------------------------------------------------------------------------
+
+
+def _named(options: Options) -> list[tuple[NetworkConfigList, str]]:
+    """Return the networks that are meant, with the names of their interfaces."""
+    if options.all:
+        return interfaces(load_all(netdir()))
+    return [(load_network_conf(netdir(), options.network), _ifname(options))]
+
+
+def _ifname(options: Options) -> str:
+    """Return the name of the interface that is meant."""
+    return options.ifname or os.environ.get("CNI_IFNAME") or IFNAME
+
+
+def _owner(options: Options) -> str:
+    """Return the container ID that is meant."""
+    return options.container_id or container_id(os.path.abspath(options.netns))
+
+
+def attachments(
+    nets: Iterable[tuple[NetworkConfigList, str]], owner: str, netns: str, given: dict[str, Any]
+) -> list[tuple[NetworkConfigList, RuntimeConf]]:
+    """Return networks with what the runtime says about their attachments."""
+    args = cni_args()
+    return [(net, RuntimeConf(owner, netns, ifname, args, given)) for net, ifname in nets]
+
+
+def _meant(options: Options) -> list[tuple[NetworkConfigList, RuntimeConf]]:
+    """Return the attachments that are meant."""
+    netns = os.path.abspath(options.netns)
+    return attachments(_named(options), _owner(options), netns, capability_args())
+
+
+def _add(cni: CNIConfig, options: Options) -> None:
+    """Attach, and print the results; all networks or none."""
+    meant = _meant(options)
+    require_declared([net for net, _ in meant], meant[0][1].capability_args)
+    sys.stdout.write("".join(map(pretty, add_all(cni, meant))))
+
+
+def add_all(
+    cni: CNIConfig, attachments: Sequence[tuple[NetworkConfigList, RuntimeConf]]
+) -> list[Result]:
+    """Attach to all of several networks, or to none.
+
+    Raises:
+        CNIError: an attachment failed; the ones before it are gone again.
+    """
+    results: list[Result] = []
+    try:
+        for net, rt in attachments:
+            results.append(cni.add_network_list(net, rt))
+    except BaseException as e:
+        for net, rt in reversed(attachments[: len(results)]):
+            try:
+                cni.del_network_list(net, rt)
+            except CNIError as also:
+                e.add_note(f"while undoing: {also}")
+        raise
+    return results
+
+
+def del_all(cni: CNIConfig, attachments: Sequence[tuple[NetworkConfigList, RuntimeConf]]) -> None:
+    """Detach from all of several networks.
+
+    Raises:
+        CNIError: of the first one that failed; the others were done all the same.
+    """
+    failed: list[CNIError] = []
+    for net, rt in reversed(attachments):
+        try:
+            cni.del_network_list(net, rt)
+        except CNIError as e:
+            failed.append(e)
+    if failed:
+        for also in failed[1:]:
+            failed[0].add_note(str(also))
+        raise failed[0]
+
+
+def _del(cni: CNIConfig, options: Options) -> None:
+    """Detach; by the configuration that ADD was given where there is no usable one any more."""
+    try:
+        meant = _meant(options)
+    except ConfigError:
+        meant = list(_remembered(cni, options))
+        if not meant:
+            raise
+    del_all(cni, [(net, as_added(cni, net, rt)) for net, rt in meant])
+
+
+def as_added(cni: CNIConfig, net: NetworkConfigList, rt: RuntimeConf) -> RuntimeConf:
+    """Return an attachment with the arguments that its ADD had, where none are given now."""
+    if rt.args or rt.capability_args:
+        return rt
+    try:
+        found = cni.get_network_list_cached_config(net, rt)
+    except CNIError:
+        found = None
+    return rt if found is None else found[1]
+
+
+def _remembered(
+    cni: CNIConfig, options: Options
+) -> Iterable[tuple[NetworkConfigList, RuntimeConf]]:
+    """Yield the attachments that the cache knows of, with the networks they were made by."""
+    for attachment in cni.get_cached_attachments(_owner(options)):
+        wanted = (attachment.network, attachment.rt.ifname)
+        if options.all or wanted == (options.network, _ifname(options)):
+            yield attachment.load(), attachment.rt
+
+
+def _check(cni: CNIConfig, options: Options) -> None:
+    """Check."""
+    for net, rt in _meant(options):
+        cni.check_network_list(net, as_added(cni, net, rt))
+
+
+def _gc(cni: CNIConfig, options: Options) -> None:
+    """Release what belongs to no valid attachment."""
+    cni.gc_network_list(load_network_conf(netdir(), options.network), options.valid)
+
+
+def _status(cni: CNIConfig, options: Options) -> None:
+    """Say nothing when an attachment would be possible."""
+    cni.get_status_network_list(load_network_conf(netdir(), options.network))
+
+
+_COMMANDS = {"add": _add, "del": _del, "check": _check, "gc": _gc, "status": _status}
+
+
+def pretty(result: Result) -> str:
+    """Return a result as cnitool prints it: JSON on several lines, and a line end."""
+    return _pretty(result.to_json(result.cni_version), "\n") + "\n"
+
+
+def _pretty(value: Any, start: str) -> str:
+    """Return a value as JSON whose lines begin with ``start``."""
+    inner = start + "    "
+    if type(value) is dict and value:
+        members = (f"{_pretty(key, '')}: {_pretty(item, inner)}" for key, item in value.items())
+        return "{" + inner + ("," + inner).join(members) + start + "}"
+    if type(value) is list and value:
+        return (
+            "[" + inner + ("," + inner).join(_pretty(item, inner) for item in value) + start + "]"
+        )
+    from cnifast.protocol.codec import dumps
+
+    return dumps(value).decode()

@@ -1,0 +1,138 @@
+"""How commands run plugins: by their programs where a service answers those, else in this process.
+
+Either is the faster one of the two then.  After a command without a service one is left behind,
+as programs do.
+"""
+
+from __future__ import annotations
+
+import os
+
+from cnifast.invoke.process import ProcessCall, ProcessExec
+from cnifast.protocol.errors import CNIError
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from cnifast.invoke.call import Args, Call, Exec, Input
+    from cnifast.libcni.inprocess import InProcessExec
+    from cnifast.protocol.result import Result
+
+CONFIG = "/etc/cnifast/config.toml"
+SOCKET = "/run/cnifast/cnifast.sock"
+
+
+class Plugins:
+    """What runs the plugins of a command.
+
+    Args:
+        exits: this process ends with the command.
+        timeout: seconds after which the program of a plugin is killed.
+    """
+
+    __slots__ = ("_leave", "exec")
+
+    def __init__(self, *, exits: bool, timeout: float | None = None) -> None:
+        mode, socket = _settings()
+        self._leave = ""
+        if mode == "required" or (mode != "off" and os.path.exists(socket)):
+            self.exec: Exec = _Programs(exits=exits, timeout=timeout)
+        else:
+            self.exec = _here(exits=exits, timeout=timeout)
+            if mode == "auto":
+                self._leave = socket
+
+    def leave_service(self) -> None:
+        """Leave a service behind for the next command, if there is none."""
+        if self._leave:
+            from cnifast.cli.leave import leave_service
+
+            leave_service(self._leave)
+
+
+class _Programs(ProcessExec):
+    """Runs programs; ours of which there is none are run in this process."""
+
+    __slots__ = ("exits",)
+
+    def __init__(self, *, exits: bool, timeout: float | None) -> None:
+        super().__init__(timeout=timeout)
+        self.exits = exits
+
+    def find_in_path(self, plugin: str, path: str) -> str:
+        """Return the program of a plugin, nothing for one of ours that has none."""
+        try:
+            return super().find_in_path(plugin, path)
+        except CNIError:
+            from cnifast.plugins import MODULES
+
+            if plugin in MODULES:
+                return ""
+            raise
+
+    def call(self, args: Args) -> _Call:
+        """Begin a command."""
+        return _Call(self, args)
+
+
+class _Call(ProcessCall):
+    """One command for a chain of programs, and of plugins that have none."""
+
+    __slots__ = ("_args", "_exits", "_ours")
+
+    def __init__(self, exec_: _Programs, args: Args) -> None:
+        super().__init__(exec_, args)
+        self._args = args
+        self._exits = exec_.exits
+        self._ours: Call | None = None
+
+    def with_result(self, found: str, conf: Input) -> Result:
+        """Run a plugin; see `cnifast.invoke.call.Call`."""
+        if found:
+            return super().with_result(found, conf)
+        return self._here().with_result(found, conf)
+
+    def without_result(self, found: str, conf: Input) -> None:
+        """Run a plugin; see `cnifast.invoke.call.Call`."""
+        if found:
+            super().without_result(found, conf)
+        else:
+            self._here().without_result(found, conf)
+
+    def _here(self) -> Call:
+        """Return the same command for plugins that are run in this process."""
+        if self._ours is None:
+            self._ours = _here(exits=self._exits, timeout=None).call(self._args).__enter__()
+        return self._ours
+
+    def __exit__(self, *exc: object) -> None:
+        """Let go of what the plugins of this process had open."""
+        if self._ours is not None:
+            self._ours.__exit__(*exc)
+
+
+def _here(*, exits: bool, timeout: float | None) -> InProcessExec:
+    """Return what runs plugins in this process."""
+    from cnifast.cli import paths
+
+    paths.complete()
+    from cnifast.libcni.inprocess import InProcessExec
+
+    return InProcessExec(ProcessExec(timeout=timeout), exits=exits)
+
+
+def _settings() -> tuple[str, str]:
+    """Return mode and socket of the service, as far as choosing the faster way needs them.
+
+    The whole configuration is read by who depends on it; reading TOML takes longer than a call.
+    """
+    found = {"service": "auto", "socket": SOCKET}
+    try:
+        with open(CONFIG, encoding="utf-8") as file:
+            for line in file:
+                key, _, value = line.partition("=")
+                if key.strip() in found and value.count('"') == 2:
+                    found[key.strip()] = value.split('"')[1]
+    except (OSError, ValueError):
+        pass
+    mode = os.environ.get("CNIFAST_SERVICE") or found["service"]
+    return mode, os.environ.get("CNIFAST_SOCKET") or found["socket"]

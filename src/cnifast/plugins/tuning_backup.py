@@ -1,0 +1,210 @@
+"""What tuning keeps of each attachment: what the interface was like before it was changed.
+
+One file per attachment, CONTAINER_IFNAME.json, which the reference reads and writes as well.  Ours
+also say whose they are, under a key that the reference ignores, so that GC knows whom to ask about.
+
+A file appears with its content: it is written under the name .CONTAINER_IFNAME.json first.  No
+container ID begins with a dot.
+
+Attributes of an interface are a dictionary of arguments for `Handle.set_link`, with those alone
+that are to be changed, or were.
+"""
+
+from __future__ import annotations
+
+import os
+
+from cnifast.invoke import files
+from cnifast.kernel.handle import IFF_ALLMULTI, IFF_PROMISC
+from cnifast.plugins.base import Failures
+from cnifast.protocol.codec import DecodeError, dumps, loads
+from cnifast.protocol.errors import INTERNAL, CNIError
+from cnifast.protocol.schema import BOOL, TEXT, Integer, Struct, field, optional, record
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from typing import Any
+
+    from cnifast.kernel import Link
+    from cnifast.protocol.request import Request
+
+_KEYS = {
+    "mac": "mac",
+    "promisc": "promisc",
+    "mtu": "mtu",
+    "allmulti": "allmulti",
+    "txqlen": "txQLen",
+}
+_MARK = "cnifast"
+_MODE = 0o600
+_DIRECTORY_MODE = 0o700
+_UINT32 = Integer("uint32", 0, 2**32 - 1)
+
+
+class _Owner(Struct):
+    """What our mark says."""
+
+    network = field("network", TEXT, "")
+    container_id = field("containerID", TEXT, "")
+    ifname = field("ifname", TEXT, "")
+
+
+class _Kept(Struct):
+    """What a file says; an empty MAC and an MTU of 0 are not to be restored."""
+
+    mac = field("mac", TEXT, "")
+    promisc = optional("promisc", BOOL)
+    mtu = field("mtu", _UINT32, 0)
+    allmulti = optional("allmulti", BOOL)
+    txqlen = optional("txQLen", _UINT32)
+    owner = field(_MARK, record(_Owner), _Owner())
+
+    @property
+    def attributes(self) -> dict[str, Any]:
+        """What is to be restored."""
+        found = {name: getattr(self, name) for name in _KEYS}
+        for name, nothing in (("mac", ""), ("mtu", 0)):
+            if found[name] == nothing:
+                del found[name]
+        return {name: value for name, value in found.items() if value is not None}
+
+
+class Backup:
+    """Where the attributes of one attachment's interface are kept."""
+
+    __slots__ = ("_before", "_draft", "_mark", "path")
+
+    def __init__(self, directory: str, req: Request) -> None:
+        name = f"{req.container_id}_{req.ifname}.json"
+        self.path = os.path.join(directory, name)
+        self._draft = os.path.join(directory, f".{name}")
+        self._mark = {
+            "network": req.name,
+            "containerID": req.container_id,
+            "ifname": req.ifname,
+        }
+        self._before: bytes | None = None
+
+    def load(self) -> dict[str, Any]:
+        """Return the attributes to restore; none where no file is, or a damaged one.
+
+        Raises:
+            OSError: it cannot be read.
+            ValueError: it is a pipe, or too large.
+        """
+        try:
+            self._before = files.read(self.path)
+        except FileNotFoundError:
+            return {}
+        try:
+            return _Kept.decode(loads(self._before)).attributes
+        except DecodeError:
+            return {}
+
+    def save(self, now: dict[str, Any], wanted: dict[str, Any]) -> None:
+        """Keep what an interface is like now, of that which is wanted of it.
+
+        What an ADD before this one has changed, and is as it left it, it has kept already.
+
+        Raises:
+            CNIError: it cannot be written; what was kept before is kept still.
+        """
+        try:
+            kept = self.load()
+            fresh = {
+                name: now[name] for name in wanted if name not in kept or now[name] != wanted[name]
+            }
+            if fresh:
+                self._write(_encoded({**kept, **fresh}, self._mark))
+        except (OSError, ValueError) as e:
+            why = str(e) if isinstance(e, ValueError) else (e.strerror or str(e)).lower()
+            raise CNIError(INTERNAL, f"failed to save what is changed to {self.path}: {why}") from e
+
+    def take_back(self) -> None:
+        """Have again what was there before `save`.
+
+        Raises:
+            OSError: that cannot be done.
+        """
+        if self._before is None:
+            self.remove()
+        else:
+            self._write(self._before)
+
+    def remove(self) -> None:
+        """Remove the file, and what a process that was killed has left of it.
+
+        Raises:
+            OSError: it cannot be removed.
+        """
+        for path in (self.path, self._draft):
+            _unlink(path)
+
+    def _write(self, content: bytes) -> None:
+        """Have a content in the file; the directory is made if there is none."""
+        flags = os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_NOFOLLOW | os.O_CLOEXEC
+        try:
+            fd = os.open(self._draft, flags, _MODE)
+        except FileNotFoundError:
+            os.makedirs(os.path.dirname(self._draft), _DIRECTORY_MODE, exist_ok=True)
+            fd = os.open(self._draft, flags, _MODE)
+        try:
+            with open(fd, "wb") as file:
+                file.write(content)
+            os.rename(self._draft, self.path)
+        except OSError:
+            _unlink(self._draft)
+            raise
+
+
+def attributes_of(link: Link) -> dict[str, Any]:
+    """Return what a link has of all that can be changed."""
+    return {
+        "mac": link.mac,
+        "promisc": bool(link.flags & IFF_PROMISC),
+        "mtu": link.mtu,
+        "allmulti": bool(link.flags & IFF_ALLMULTI),
+        "txqlen": link.txqlen,
+    }
+
+
+def remove_stale(directory: str, network: str, valid: set[tuple[str, str]]) -> None:
+    """Remove what is kept for attachments of a network that are not valid.
+
+    Raises:
+        CNIError: several files cannot be removed; the others were.
+        OSError: the directory cannot be read, or one file not be removed.
+    """
+    failures = Failures()
+    try:
+        names = os.listdir(directory)
+    except FileNotFoundError:
+        return
+    for name in names:
+        path = os.path.join(directory, name)
+        try:
+            owner = _Kept.decode(loads(files.read(path))).owner
+        except (OSError, ValueError):
+            continue  # nobody knows whose it is
+        if owner.network == network and (owner.container_id, owner.ifname) not in valid:
+            failures.attempt(_unlink, path)
+    failures.report()
+
+
+def _encoded(attributes: dict[str, Any], mark: dict[str, str]) -> bytes:
+    """Return the content of a file: a line for each key, as the reference has it."""
+    lines = [
+        b' "%s": %s' % (key.encode(), dumps(attributes[name]))
+        for name, key in _KEYS.items()
+        if name in attributes
+    ]
+    lines.append(b' "%s": %s' % (_MARK.encode(), dumps(mark)))
+    return b"{\n%s\n}" % b",\n".join(lines)
+
+
+def _unlink(path: str) -> None:
+    """Remove a file if it is there."""
+    try:
+        os.unlink(path)
+    except FileNotFoundError:
+        return

@@ -1,0 +1,153 @@
+"""Bad input of plugins that follow another one: tuning."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from bad_input.bad import Bad
+from bad_input.table_values import MACS
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+_BOOL: dict[str, Any] = {"text": "true", "number": 1}
+_INT: dict[str, Any] = {"text": "1500", "fraction": 1.5, "bool": True, "huge": 2**63}
+_TEXT: dict[str, Any] = {"number": 7, "array": ["x"], "object": {"x": "y"}}
+_OBJECT: dict[str, Any] = {"text": "x", "number": 1, "array": [{}]}
+_SINCE = "came after 1.1.1"
+
+
+def _kinds(
+    plugin: str, options: dict[str, dict[str, Any]], newer: Iterable[str] = ()
+) -> Iterable[Bad]:
+    """Yield a case for each value that an option cannot have; an answer names the option."""
+    for key, kinds in options.items():
+        for kind, value in kinds.items():
+            yield Bad(
+                f"kind-{plugin}-{key}-{kind}",
+                plugin,
+                {key: value},
+                ("failed to load netconf", "cannot unmarshal", key),
+                differs=_SINCE if key in newer else "",
+            )
+
+
+def _previous(plugin: str) -> Iterable[Bad]:
+    """Yield cases without a result that the plugin could follow."""
+    for name, value in {
+        "missing": None,
+        "version": {"cniVersion": "9.9.9"},
+        "other-version": {"cniVersion": "0.4.0", "ips": []},
+        "bad-address": {"ips": [{"address": "10.1.0.5/99"}]},
+        "interfaces": {"interfaces": {"name": "eth0"}},
+        "number": 5,
+    }.items():
+        yield Bad(f"previous-{name}-{plugin}", plugin, {"prevResult": value}, ("prevResult",))
+
+
+def _namespaces(plugin: str) -> Iterable[Bad]:
+    """Yield cases with something else than a namespace in CNI_NETNS; DEL is another matter."""
+    for name, path, words in (
+        ("file", "/etc/passwd", "not a namespace"),
+        ("pipe", "/run/pipe", "not a namespace"),
+        ("other-kind", "/proc/self/ns/uts", "another kind of namespace"),
+        ("missing", "/run/netns/nobody", "no such file or directory"),
+    ):
+        words_found = ("failed to open netns", words)
+        yield Bad(f"netns-{name}-{plugin}", plugin, {}, words_found, env={"NETNS": path})
+
+
+def _tuning(name: str, words: str, differs: str = "", **conf: Any) -> Bad:
+    """Build a case of tuning."""
+    more = {key: conf.pop(key) for key in ("env", "code", "command") if key in conf}
+    return Bad(f"tuning-{name}", "tuning", conf, (words,), differs=differs, **more)
+
+
+_TUNING = [
+    *_kinds(
+        "tuning",
+        {
+            "mac": _TEXT,
+            "dataDir": _TEXT,
+            "promisc": _BOOL,
+            "mtu": _INT,
+            "allmulti": _BOOL,
+            "txQLen": _INT,
+            "sysctl": {**_OBJECT, "value-number": {"net.x": 1}, "value-array": {"net.x": []}},
+            "runtimeConfig": {**_OBJECT, "mac": {"mac": 1}},
+            "args": {**_OBJECT, "cni": {"cni": []}, "mac": {"cni": {"mac": {}}}},
+        },
+        newer=("txQLen",),
+    ),
+    *_previous("tuning"),
+    *_namespaces("tuning"),
+    *(
+        _tuning(f"sysctl-{name}", "invalid net sysctl key", differs, sysctl={text: "1"})
+        for name, text, differs in (
+            ("empty", "", ""),
+            ("kernel", "kernel.core_pattern", ""),
+            ("absolute", "/etc/passwd", ""),
+            ("parent", "../../etc/passwd", ""),
+            ("net-alone", "net", ""),
+            ("prefix", "networks.x", ""),
+            ("nul", "net.ipv4.ip_forward\0", ""),
+            ("newline", "net.ipv4.ip_forward\n", ""),
+            ("space", "net.ipv4.ip forward", ""),
+            ("ifname-first", "IFNAME.ipv4.x", ""),
+        )
+    ),
+    _tuning("sysctl-missing", "no such file or directory", sysctl={"net.ipv4.nothing": "1"}),
+    _tuning("sysctl-directory", "is a directory", sysctl={"net.ipv4": "1"}),
+    _tuning("sysctl-value", "invalid argument", sysctl={"net.ipv4.ip_forward": "on"}),
+    _tuning("sysctl-value-nul", "embedded NUL", sysctl={"net.ipv4.ip_default_ttl": "6\0"}),
+    _tuning("sysctl-of-nobody", "nobody", sysctl={"net.ipv4.conf.nobody.rp_filter": "1"}),
+    _tuning(
+        "sysctl-args", "kernel.x", args={"cni": {"sysctl": {"kernel.x": "1"}}}, sysctl={"net.x": ""}
+    ),
+    _tuning("interface-missing", 'failed to get "eth0"', mtu=1400),
+    *(
+        _tuning(f"interface-{name}", "interface name", mtu=1400, env={"IFNAME": text}, code=4)
+        for name, text in (("parent", ".."), ("path", "../../kernel"), ("slash", "a/b"))
+    ),
+    _tuning("mtu-negative", "invalid MTU -1", mtu=-1),
+    _tuning("mtu-33-bits", "invalid MTU 4294968796", mtu=2**32 + 1500),
+    _tuning("mtu-args", "invalid MTU -5", args={"cni": {"mtu": -5}}),
+    _tuning("txqlen-negative", "invalid txQLen -1", _SINCE, txQLen=-1, sysctl={}),
+    *(
+        _tuning(f"mac-{name}-{way}", mac, **conf)
+        for name, mac in MACS.items()
+        for way, conf in (
+            ("option", {"mac": mac}),
+            ("args", {"args": {"cni": {"mac": mac}}}),
+            ("runtime", {"runtimeConfig": {"mac": mac}}),
+            ("variable", {"env": {"ARGS": f"IgnoreUnknown=1;MAC={mac}"}}),
+        )
+    ),
+    _tuning("args-unknown", "unknown args", env={"ARGS": "COLOUR=blue"}),
+    Bad(
+        "tuning-twice",
+        "tuning",
+        b'{"cniVersion":"1.0.0","name":"net","type":"tuning","sysctl":'
+        b'{"net.ipv4.ip_forward":"1","net.ipv4.ip_forward":"0"},"prevResult":{"cniVersion":"1.0.0"}}',
+        ('duplicated sysctl keys are not allowed: "net.ipv4.ip_forward"',),
+        differs=_SINCE,
+    ),
+    Bad(
+        "tuning-gc-no-list",
+        "tuning",
+        {"cniVersion": "1.1.0"},
+        ("GC needs cni.dev/valid-attachments",),
+        7,
+        command="GC",
+        differs="1.1.1 has no GC",
+    ),
+    _tuning("check-no-previous", "prevResult", command="CHECK", prevResult=None),
+    _tuning(
+        "check-sysctl",
+        "net/ipv4/ip_forward is 0, configured is 7",
+        command="CHECK",
+        sysctl={"net.ipv4.ip_forward": "7"},
+    ),
+]
+
+TABLE = [*_TUNING]

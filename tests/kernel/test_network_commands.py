@@ -1,0 +1,441 @@
+"""`cnifast add`, `del`, `check`, `gc`, `status`, `run` and `version` on a private node."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import subprocess
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+from helpers import nsutil, ways
+from helpers.node import TOOLS_PATH
+from helpers.script import script
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from helpers.node import Node
+
+NETDIR = Path("/etc/cni/net.d")
+CACHE = Path("/var/lib/cni/results")
+STORE = Path("/var/lib/cni/networks/mynet")
+BRIDGE: dict[str, Any] = {
+    "type": "bridge",
+    "bridge": "cni0",
+    "isGateway": True,
+    "capabilities": {"mac": True},
+    "ipam": {"type": "host-local", "subnet": "10.22.0.0/16"},
+}
+MYNET = {"cniVersion": "1.1.0", "name": "mynet", "plugins": [BRIDGE]}
+NETNS = "/run/netns/blue"
+
+
+class Shell:
+    """The command on a node, in a directory of plugins.
+
+    Attributes:
+        env: the environment of every command.
+    """
+
+    def __init__(self, plugins: str, mode: str) -> None:
+        self.env = {"PATH": TOOLS_PATH, "CNI_PATH": plugins, "CNIFAST_SERVICE": mode}
+
+    def run(self, *words: str, **env: str) -> subprocess.CompletedProcess[str]:
+        """Run the command."""
+        return subprocess.run(
+            [ways.COMMAND, *words],
+            env={**self.env, **env},
+            capture_output=True,
+            text=True,
+            timeout=60,
+            check=False,
+        )
+
+    def ok(self, *words: str, **env: str) -> str:
+        """Run the command, which works; return what it prints.
+
+        Raises:
+            AssertionError: it does not.
+        """
+        done = self.run(*words, **env)
+        assert (done.returncode, done.stderr) == (0, ""), done.stderr
+        return done.stdout
+
+    def refused(self, *words: str, **env: str) -> str:
+        """Run the command, which fails and prints nothing but one line of error; return that.
+
+        Raises:
+            AssertionError: it does something else.
+        """
+        done = self.run(*words, **env)
+        assert (done.returncode, done.stdout) == (1, "")
+        [line] = done.stderr.splitlines()
+        return line
+
+
+def write(name: str, conf: Mapping[str, Any] | str) -> None:
+    """Write a configuration."""
+    (NETDIR / name).write_text(conf if isinstance(conf, str) else json.dumps(conf))
+
+
+def taken() -> list[str]:
+    """Return the addresses that are assigned."""
+    return sorted(path.name for path in STORE.glob("*.*.*.*"))
+
+
+@pytest.fixture
+def shell(node: Node, plugin_directory: str) -> Shell:
+    """The command without a service, a container's namespace, and one network."""
+    node.new_container("blue")
+    write("10-mynet.conflist", MYNET)
+    return Shell(plugin_directory, "off")
+
+
+@pytest.fixture
+def blue(node: Node) -> Any:
+    """The container."""
+    return node.containers["blue"]
+
+
+@pytest.mark.parametrize("mode", ["off", "auto", "required"])
+def test_commands(
+    request: pytest.FixtureRequest, node: Node, shell: Shell, blue: Any, mode: str
+) -> None:
+    """Attach, check, ask and detach, in the command's process and through the service."""
+    shell.env["CNIFAST_SERVICE"] = mode
+    if mode != "off":
+        request.getfixturevalue("service")
+    result = json.loads(shell.ok("add", "mynet", NETNS))
+    assert result["ips"] == [{"interface": 2, "address": "10.22.0.2/16", "gateway": "10.22.0.1"}]
+    assert "eth0" in node.link_names(blue)
+    # The container ID of cnitool for this path.
+    [entry] = CACHE.iterdir()
+    assert entry.name == "mynet-cnitool-df26705e2e4ffd095eb1-eth0"
+    assert shell.ok("check", "mynet", NETNS) == ""
+    assert shell.ok("status", "mynet") == ""
+    node.ip("-n blue link set eth0 down")
+    node.ip("-n blue addr flush dev eth0")
+    assert 'plugin type="bridge" failed (check): ' in shell.refused("check", "mynet", NETNS)
+    assert shell.ok("del", "mynet", NETNS) == ""
+    assert shell.ok("del", "mynet", NETNS) == ""
+    assert "eth0" not in node.link_names(blue)
+    assert (node.strays(), taken(), list(CACHE.iterdir())) == ([], [], [])
+
+
+def test_interface_and_container(node: Node, shell: Shell, blue: Any) -> None:
+    """Interface and container ID may be given; the option counts before the variable."""
+    shell.ok("add", "mynet", NETNS, CNI_IFNAME="net1")
+    shell.ok("add", "-i", "net2", "mynet", NETNS, CNI_IFNAME="net1")
+    shell.ok("add", "mynet", NETNS, "--container-id=c9", "--ifname", "net3")
+    assert {"net1", "net2", "net3"} <= node.link_names(blue)
+    names = sorted(path.name.removeprefix("mynet-") for path in CACHE.iterdir())
+    assert names[0] == "c9-net3"
+    shell.ok("del", "mynet", NETNS, "-i", "net1")
+    shell.ok("del", "mynet", NETNS, CNI_IFNAME="net2")
+    shell.ok("del", "mynet", NETNS, "-i", "net3", "--container-id", "c9")
+    assert list(CACHE.iterdir()) == []
+
+
+def test_path_of_the_namespace_is_made_absolute(node: Node, shell: Shell, blue: Any) -> None:
+    """A relative path means the same attachment as the absolute one."""
+    os.chdir("/run/netns")
+    try:
+        shell.ok("add", "mynet", "./blue")
+    finally:
+        os.chdir("/")
+    assert "eth0" in node.link_names(blue)
+    shell.ok("del", "mynet", NETNS)
+    assert "eth0" not in node.link_names(blue)
+
+
+def test_arguments(node: Node, shell: Shell, blue: Any) -> None:
+    """CNI_ARGS reach the plugins, and CAP_ARGS those that declare the capability."""
+    mac = {"mac": "02:00:00:00:00:42"}
+    shell.ok("add", "mynet", NETNS, CNI_ARGS="IP=10.22.0.99", CAP_ARGS=json.dumps(mac))
+    [eth0] = [link for link in node.links(blue) if link["ifname"] == "eth0"]
+    assert eth0["address"] == mac["mac"]
+    assert taken() == ["10.22.0.99"]
+    entry = json.loads(next(CACHE.iterdir()).read_text())
+    assert (entry["cniArgs"], entry["capabilityArgs"]) == ([["IP", "10.22.0.99"]], mac)
+    shell.ok("del", "mynet", NETNS)
+
+
+def test_arguments_of_add_are_remembered(shell: Shell, tmp_path: Path) -> None:
+    """DEL and CHECK without arguments tell plugins what ADD told them; with some, those."""
+    plugin = {"type": "noted", "capabilities": {"mac": True}}
+    write("10-mynet.conflist", {**MYNET, "plugins": [plugin]})
+    script(tmp_path, f"(echo $CNI_ARGS; cat) > {tmp_path}/$CNI_COMMAND; echo '{{}}'", "noted")
+    shell.env["CNI_PATH"] = str(tmp_path)
+    shell.ok("add", "mynet", NETNS, CNI_ARGS="IP=10.22.0.99", CAP_ARGS='{"mac": "02::01"}')
+    shell.ok("check", "mynet", NETNS)
+    shell.ok("del", "mynet", NETNS)
+    for command in ("CHECK", "DEL"):
+        args, _, stdin = (tmp_path / command).read_text().partition("\n")
+        assert args == "IP=10.22.0.99"
+        assert json.loads(stdin)["runtimeConfig"] == {"mac": "02::01"}
+    shell.ok("add", "mynet", NETNS, CNI_ARGS="IP=10.22.0.99")
+    shell.ok("del", "mynet", NETNS, CNI_ARGS="IP=10.22.0.98")
+    assert (tmp_path / "DEL").read_text().startswith("IP=10.22.0.98\n")
+
+
+def test_old_forms(node: Node, shell: Shell, blue: Any) -> None:
+    """A network may be a plain configuration of an old version, in a .conf or .json file."""
+    plain = {**BRIDGE, "name": "plain", "cniVersion": "0.1.0"}
+    write("20-plain.json", plain)
+    write("30-conf.conf", {**plain, "name": "conf"})
+    for name in ("plain", "conf"):
+        result = json.loads(shell.ok("add", name, NETNS))
+        assert result["ip4"]["ip"] == "10.22.0.2/16"
+        assert "eth0" in node.link_names(blue)
+        shell.ok("del", name, NETNS)
+
+
+def test_all_networks(node: Node, shell: Shell, blue: Any) -> None:
+    """--all takes every file in lexical order: eth0, eth1, ..., and lo for loopback."""
+    write("05-lo.conf", {"cniVersion": "1.0.0", "name": "lo", "type": "loopback"})
+    other = {**BRIDGE, "ipam": {"type": "host-local", "subnet": "10.33.0.0/16"}, "bridge": "cni1"}
+    write("20-other.json", {**other, "name": "other", "cniVersion": "0.3.1"})
+    shell.ok("add", "--all", "--container-id", "c1", NETNS)
+    shown = node.ip("-n blue -o -4 addr")
+    assert "eth0    inet 10.22.0.2/16" in shown
+    assert "eth1    inet 10.33.0.2/16" in shown
+    assert "lo    inet 127.0.0.1/8" in shown
+    names = sorted(path.name for path in CACHE.iterdir())
+    assert names == ["lo-c1-lo", "mynet-c1-eth0", "other-c1-eth1"]
+    shell.ok("del", "--all", "--container-id", "c1", NETNS)
+    assert node.link_names(blue) & {"eth0", "eth1"} == set()
+    assert list(CACHE.iterdir()) == []
+
+
+def test_all_networks_or_none(node: Node, shell: Shell, blue: Any) -> None:
+    """When a later network fails the ones before it are detached."""
+    write("20-bad.conf", {"cniVersion": "1.0.0", "name": "bad", "type": "macvlan", "master": "no"})
+    assert 'plugin type="macvlan" name="bad" failed (add)' in shell.refused("add", "--all", NETNS)
+    assert "eth0" not in node.link_names(blue)
+    assert (node.strays(), taken(), list(CACHE.iterdir())) == ([], [], [])
+
+
+def test_del_without_the_configuration(node: Node, shell: Shell, blue: Any) -> None:
+    """A network whose file is gone, or broken, is detached by what ADD was given."""
+    for broken in (None, "{"):
+        shell.ok("add", "mynet", NETNS)
+        (NETDIR / "10-mynet.conflist").unlink()
+        if broken:
+            write("10-mynet.conflist", broken)
+        shell.ok("del", "mynet", NETNS)
+        assert "eth0" not in node.link_names(blue)
+        assert taken() == []
+        assert "cnifast del: " in shell.refused("del", "mynet", NETNS)
+        write("10-mynet.conflist", MYNET)
+
+
+def test_del_without_the_namespace(node: Node, shell: Shell, blue: Any) -> None:
+    """A namespace that is gone is no reason not to detach."""
+    shell.ok("add", "mynet", NETNS)
+    node.remove_container(blue)
+    shell.ok("del", "mynet", NETNS)
+    assert (node.strays(), taken(), list(CACHE.iterdir())) == ([], [], [])
+
+
+def test_gc(node: Node, shell: Shell, blue: Any) -> None:
+    """What is not valid is released: all of it, or all but what is named."""
+    green = node.new_container("green")
+    for pod in (blue, green):
+        shell.ok("add", "mynet", pod.path, "--container-id", pod.name)
+    shell.ok("gc", "mynet", "--valid", "green/eth0", "--valid=other/eth0")
+    assert "eth0" not in node.link_names(blue)
+    assert "eth0" in node.link_names(green)
+    assert [path.name for path in CACHE.iterdir()] == ["mynet-green-eth0"]
+    shell.ok("gc", "mynet", NETNS)
+    assert "eth0" not in node.link_names(green)
+    assert (node.strays(), taken(), list(CACHE.iterdir())) == ([], [], [])
+
+
+def test_status_that_is_bad(shell: Shell) -> None:
+    """A network that could not be attached to now says so, with the plugin's code."""
+    small = {**BRIDGE, "ipam": {"type": "host-local", "subnet": "10.22.0.0/30"}}
+    write("10-mynet.conflist", {**MYNET, "plugins": [small]})
+    shell.ok("add", "mynet", NETNS)
+    assert shell.refused("status", "mynet").endswith("(code 50)")
+    shell.ok("del", "mynet", NETNS)
+
+
+def test_version(shell: Shell, tmp_path: Path) -> None:
+    """Plugins say which versions they speak; what is no plugin is an error."""
+    assert "0.1.0 0.2.0 0.3.0 0.3.1 0.4.0 1.0.0 1.1.0" in shell.ok("version")
+    assert shell.ok("version", "bridge", "loopback").splitlines()[1].startswith("loopback: 0.1.0 ")
+    script(tmp_path, "echo rubbish", "rubbish")
+    done = shell.run("version", "rubbish", "none", CNI_PATH=str(tmp_path))
+    assert done.returncode == 1
+    assert "rubbish: decoding version info: invalid character" in done.stderr
+    assert 'failed to find plugin "none"' in done.stderr
+
+
+REFUSED: list[tuple[tuple[str, ...], dict[str, str], str]] = [
+    (("add", "nope", NETNS), {}, 'no net configuration with name "nope" in /etc/cni/net.d'),
+    (("add", "mynet", NETNS), {"NETCONFPATH": "/none"},
+     "no net configurations found in /none: there is no such directory"),
+    (("add", "mynet", NETNS), {"NETCONFPATH": "/run/netns"},
+     "no net configurations found in /run/netns"),
+    (("add", "mynet", NETNS), {"CAP_ARGS": '{"mac":'}, "CAP_ARGS: unexpected end of JSON input"),
+    (("add", "mynet", NETNS), {"CAP_ARGS": "[]"}, "CAP_ARGS: not a JSON object"),
+    (("add", "mynet", NETNS), {"CAP_ARGS": '{"mac":"x","ips":[]}'},
+     "no plugin of mynet declares the capability ips; declared: mac"),
+    (("add", "mynet", NETNS), {"CNI_ARGS": "IP"}, 'CNI_ARGS: invalid pair "IP"'),
+    (("add", "mynet", NETNS), {"CNI_ARGS": "IP=1=2"}, 'CNI_ARGS: invalid pair "IP=1=2"'),
+    (("add", "mynet", NETNS), {"CNI_ARGS": "IP=;A=b"}, 'CNI_ARGS: invalid pair "IP="'),
+    (("add", "mynet", NETNS, "-i", "a/b"), {}, "interface name contains / or :"),
+    (("add", "mynet", NETNS, "--container-id", "../x"), {}, "invalid characters in containerID"),
+    (("add", "mynet", "/run/netns/none"), {}, "/run/netns/none: no such file or directory"),
+    (("add", "third", NETNS), {"CNI_PATH": "/x:/y"},
+     'failed to find plugin "third-party" in path [/x /y]'),
+    (("add", "mixed", NETNS), {}, 'failed to find plugin "third-party" in path ['),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize(("words", "env", "text"), REFUSED)
+@pytest.mark.parametrize("mode", ["off", "auto"])
+def test_bad_input(
+    request: pytest.FixtureRequest,
+    node: Node,
+    shell: Shell,
+    mode: str,
+    words: tuple[str, ...],
+    env: dict[str, str],
+    text: str,
+) -> None:
+    """What cannot work is one line that says why, and nothing is changed; DEL is still possible."""
+    shell.env["CNIFAST_SERVICE"] = mode
+    if mode != "off":
+        request.getfixturevalue("service")
+    third = {"type": "third-party"}
+    write("20-third.conflist", {**MYNET, "name": "third", "plugins": [third]})
+    write("30-mixed.conflist", {**MYNET, "name": "mixed", "plugins": [BRIDGE, third]})
+    assert text in shell.refused(*words, **env)
+    assert (node.strays(), taken()) == ([], [])
+    assert "cni0" not in node.link_names() or words[2] == "/run/netns/none"
+    assert not CACHE.exists() or list(CACHE.iterdir()) == []
+    shell.ok("del", "mynet", NETNS)
+
+
+BROKEN = [
+    ("echo rubbish", "printed no result: invalid character 'r'", 6),
+    ("true", "printed no result: unexpected end of JSON input", 6),
+    ("echo oops >&2; kill -9 $$", 'netplugin failed: "oops\\n": signal 9', 999),
+    ("echo oops >&2; exec sleep 30", 'was killed after 0.5 s without an answer; stderr: "oops\\n"',
+     11),
+    ("echo '{\"code\": 77, \"msg\": \"no\", \"details\": \"way\"}'; exit 1", ": no; way", 77),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize(("text", "said", "code"), BROKEN)
+def test_broken_plugins(
+    node: Node, shell: Shell, tmp_path: Path, text: str, said: str, code: int
+) -> None:
+    """Whatever a plugin does instead of its work is told, undone, and can be deleted."""
+    script(tmp_path, f'[ "$CNI_COMMAND" = DEL ] && exit 0\n{text}', "broken")
+    write("10-mynet.conflist", {**MYNET, "plugins": [BRIDGE, {"type": "broken"}]})
+    shell.env["CNI_PATH"] += f":{tmp_path}"
+    line = shell.refused("add", "mynet", NETNS, "--timeout", "0.5")
+    assert 'plugin type="broken" failed (add): ' in line
+    assert said in line
+    assert line.endswith(f"(code {code})")
+    assert (node.strays(), taken(), list(CACHE.iterdir())) == ([], [], [])
+    shell.ok("del", "mynet", NETNS)
+
+
+def test_unwritable_cache(node: Node, shell: Shell, blue: Any) -> None:
+    """Without a place for the result nothing is attached; DEL is possible."""
+    shell.ok("add", "mynet", NETNS)
+    nsutil.mount("tmpfs", str(CACHE), "tmpfs", 1)
+    try:
+        line = shell.refused("add", "mynet", NETNS, "-i", "eth1")
+        assert 'failed to set network "mynet" cached result' in line
+        assert "Read-only file system" in line
+        assert "eth1" not in node.link_names(blue)
+        shell.ok("del", "mynet", NETNS)
+        assert "eth0" not in node.link_names(blue)
+    finally:
+        nsutil.umount(str(CACHE))
+
+
+@pytest.mark.parametrize(
+    "words",
+    [
+        ("add",),
+        ("add", "mynet"),
+        ("add", "mynet", NETNS, "more"),
+        ("add", "--all"),
+        ("add", "--all", "mynet", NETNS),
+        ("add", "mynet", NETNS, "--nonsense"),
+        ("add", "mynet", NETNS, "-i"),
+        ("add", "mynet", NETNS, "--timeout", "never"),
+        ("gc",),
+        ("gc", "--all", "mynet"),
+        ("gc", "mynet", "--valid", "x"),
+        ("status",),
+    ],
+)
+def test_usage(shell: Shell, words: tuple[str, ...]) -> None:
+    """A command line without a meaning is answered by what has one."""
+    done = shell.run(*words)
+    assert (done.returncode, done.stdout) == (2, "")
+    assert "usage: cnifast add|del|check NETWORK NETNS" in done.stderr
+    assert "usage: cnifast" in shell.ok(words[0], "--help")
+
+
+# -- run -------------------------------------------------------------------------------------------
+
+
+def test_run(node: Node, shell: Shell) -> None:
+    """A program sees what is attached, and lo, also under /sys; its status is the command's."""
+    done = shell.run("run", "sh", "-c", "ls /sys/class/net; ip -o -4 addr; exit 7")
+    assert done.returncode == 7
+    assert done.stderr == ""
+    lines = done.stdout.splitlines()
+    assert lines[:2] == ["eth0", "lo"]
+    assert "127.0.0.1/8" in lines[2]
+    assert "10.22.0.2/16" in lines[3]
+    assert list(Path("/run/netns").iterdir()) == [Path(NETNS)]
+    assert (node.strays(), taken(), list(CACHE.iterdir())) == ([], [], [])
+
+
+def test_run_on_one_network(shell: Shell) -> None:
+    """Networks may be named; options after the program are the program's."""
+    write("20-other.conflist", {**MYNET, "name": "other"})
+    shown = shell.ok("run", "-n", "other", "--", "ls", "-1", "/sys/class/net")
+    assert shown.split() == ["eth0", "lo"]
+    assert shell.ok("run", "ls", "-1", "/sys/class/net").split() == ["eth0", "eth1", "lo"]
+
+
+def test_run_what_cannot_be_run(node: Node, shell: Shell) -> None:
+    """A program that is not there, and a network that fails, leave nothing."""
+    done = shell.run("run", "no-such-program")
+    assert done.returncode == 126
+    assert "execute no-such-program: no such file or directory" in done.stderr
+    write("20-bad.conf", {"cniVersion": "1.0.0", "name": "bad", "type": "macvlan", "master": "no"})
+    assert 'name="bad" failed (add)' in shell.refused("run", "true")
+    assert "no net configuration" in shell.refused("run", "-n", "none", "true")
+    assert list(Path("/run/netns").iterdir()) == [Path(NETNS)]
+    assert (node.strays(), taken(), list(CACHE.iterdir())) == ([], [], [])
+
+
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGHUP])
+def test_run_is_told_to_end(node: Node, shell: Shell, number: signal.Signals) -> None:
+    """A signal reaches the program; what was attached is detached before the command ends."""
+    running = subprocess.Popen(
+        [ways.COMMAND, "run", "sh", "-c", "echo ready; exec sleep 60"],
+        env=shell.env,
+        stdout=subprocess.PIPE,
+    )
+    assert running.stdout is not None
+    assert running.stdout.readline() == b"ready\n"
+    running.send_signal(number)
+    assert running.wait(30) == 128 + number
+    running.stdout.close()
+    assert list(Path("/run/netns").iterdir()) == [Path(NETNS)]
+    assert (node.strays(), taken(), list(CACHE.iterdir())) == ([], [], [])
