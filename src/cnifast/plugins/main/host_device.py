@@ -33,16 +33,22 @@ class DeviceRuntimeConfig(Struct):
     """The capability argument of a device plugin."""
 
     device_id = field("deviceID", TEXT, "")
+    """Name of a device on the PCI or auxiliary bus (capability `deviceID`)."""
 
 
 class HostDeviceConf(NetConf):
     """The keys of the reference's host-device plugin, version 1.9."""
 
     device = field("device", TEXT, "")
+    """Name of the device."""
     hwaddr = field("hwaddr", TEXT, "")
+    """Its MAC address."""
     kernelpath = field("kernelpath", TEXT, "")
+    """Its path below `/sys/devices/`."""
     pci_bus_id = field("pciBusID", TEXT, "")
+    """Its address on the PCI bus; a driver for programs such as `vfio-pci` keeps it where it is."""
     runtime_config = field("runtimeConfig", record(DeviceRuntimeConfig), DeviceRuntimeConfig())
+    """Capability arguments."""
 
     auxiliary = ""  # the device on the auxiliary bus
     dpdk = False  # whether the device has no link

@@ -12,7 +12,7 @@ from cnifast.plugins.base import Session, decode
 from cnifast.protocol.codec import DecodeError
 from cnifast.protocol.errors import INTERNAL, CNIError
 from cnifast.protocol.netconf import NetConf
-from cnifast.protocol.schema import BOOL, INT, TEXT, field
+from cnifast.protocol.schema import BOOL, INT, TEXT, field, narrowed
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -27,9 +27,14 @@ class IpvlanConf(NetConf):
     """The keys of the reference's ipvlan plugin, version 1.9."""
 
     master = field("master", TEXT, "")
-    mode = field("mode", TEXT, "")
-    mtu = field("mtu", INT, 0)
+    """The device below; without one, the interface that the previous plugin in the chain made, or
+    the device of the default route."""
+    mode = field("mode", narrowed(TEXT, enum=["", *IPVLAN_MODES]), "")
+    """Where packets are told apart; without one `l2`."""
+    mtu = field("mtu", narrowed(INT, minimum=0, maximum=_MTU_MAX), 0)
+    """MTU of the interface; 0: the device's."""
     link_in_container = field("linkInContainer", BOOL, False)
+    """The device below is in the container's namespace."""
 
 
 def _load(req: Request) -> IpvlanConf:

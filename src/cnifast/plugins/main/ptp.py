@@ -27,7 +27,7 @@ from cnifast.plugins.pairs import detach_orphans, detach_pair, known_addresses
 from cnifast.protocol.errors import INTERNAL, CNIError
 from cnifast.protocol.netconf import NetConf, valid_attachments
 from cnifast.protocol.result import Interface, Result
-from cnifast.protocol.schema import BOOL, INT, TEXT, field, optional
+from cnifast.protocol.schema import BOOL, INT, TEXT, field, narrowed, optional
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -44,8 +44,11 @@ class PtpConf(NetConf):
     """The keys of the reference's ptp plugin, version 1.9."""
 
     ip_masq = field("ipMasq", BOOL, False)
+    """Masquerade what leaves the network."""
     ip_masq_backend = optional("ipMasqBackend", TEXT)
-    mtu = field("mtu", INT, 0)
+    """By `nftables`, as without it, or by `iptables`."""
+    mtu = field("mtu", narrowed(INT, minimum=0, maximum=MTU_MAX), 0)
+    """MTU of both ends; 0: the kernel's default."""
 
 
 def _decode(req: Request) -> PtpConf:

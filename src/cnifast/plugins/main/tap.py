@@ -13,7 +13,7 @@ from cnifast.plugins import inner
 from cnifast.plugins.base import Session, decode
 from cnifast.plugins.common import InterfaceConf, check_mac, env_args
 from cnifast.protocol.errors import INTERNAL, CNIError, RunCold
-from cnifast.protocol.schema import BOOL, INT, OBJECT, TEXT, Integer, field, optional
+from cnifast.protocol.schema import BOOL, INT, OBJECT, TEXT, Integer, field, narrowed, optional
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -30,13 +30,21 @@ class TapConf(InterfaceConf):
     """The keys of the reference's tap plugin, version 1.9."""
 
     multi_queue = field("multiQueue", BOOL, False)
-    mtu = field("mtu", INT, 0)
+    """Let it be opened by several queues at a time."""
+    mtu = field("mtu", narrowed(INT, minimum=0, maximum=_MTU_MAX), 0)
+    """MTU of the interface; 0: the kernel's default."""
     mac = field("mac", TEXT, "")
+    """MAC address, unless the runtime gives one."""
     owner = optional("owner", _UINT32)
+    """The user that may open it; without one, any."""
     group = optional("group", _UINT32)
+    """The group that may open it; without one, any."""
     selinux_context = field("selinuxContext", TEXT, "")
+    """SELinux context of the device."""
     bridge = field("bridge", TEXT, "")
+    """Name of a bridge in the container that it becomes a port of."""
     args = optional("args", OBJECT)
+    """Arguments of the runtime, of which none is read."""
 
 
 def _decode(req: Request) -> TapConf:

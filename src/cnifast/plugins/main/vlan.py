@@ -11,7 +11,7 @@ from cnifast.plugins import inner
 from cnifast.plugins.base import Session, decode
 from cnifast.protocol.errors import INTERNAL, CNIError
 from cnifast.protocol.netconf import NetConf
-from cnifast.protocol.schema import BOOL, INT, TEXT, field
+from cnifast.protocol.schema import BOOL, INT, TEXT, field, narrowed
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -26,9 +26,13 @@ class VlanConf(NetConf):
     """The keys of the reference's vlan plugin, version 1.9."""
 
     master = field("master", TEXT, "")
-    vlan_id = field("vlanId", INT, 0)
-    mtu = field("mtu", INT, 0)
+    """The device that the VLAN is on; required."""
+    vlan_id = field("vlanId", narrowed(INT, minimum=0, maximum=_ID_MAX), 0)
+    """Number of the VLAN."""
+    mtu = field("mtu", narrowed(INT, minimum=0), 0)
+    """MTU of the interface, at most the device's; 0: the device's."""
     link_in_container = field("linkInContainer", BOOL, False)
+    """The device is in the container's namespace."""
 
 
 def _load(req: Request) -> VlanConf:
