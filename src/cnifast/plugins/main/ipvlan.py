@@ -27,8 +27,7 @@ class IpvlanConf(NetConf):
     """The keys of the reference's ipvlan plugin, version 1.9."""
 
     master = field("master", TEXT, "")
-    """The device below; without one, the interface that the previous plugin in the chain made, or
-    the device of the default route."""
+    """The device below; without one, the previous plugin's, or the default route's."""
     mode = field("mode", narrowed(TEXT, enum=["", *IPVLAN_MODES]), "")
     """Where packets are told apart; without one `l2`."""
     mtu = field("mtu", narrowed(INT, minimum=0, maximum=_MTU_MAX), 0)
