@@ -32,6 +32,7 @@ struct cnif_pair {
     struct cnif_link port;
     struct cnif_nlsock *watch; /* of the host end's own addresses, NULL: there is nothing to see */
     bool refused;
+    bool here; /* made by the thread that waits for it */
     int made_result, done_result;
     struct cnif_err made_err, done_err;
     sem_t made, done;
@@ -46,7 +47,8 @@ static void make(struct cnif_task *task)
     pair->made_result = r;
     (void)sem_post(&pair->made);
     if (r == 0)
-        r = cnif_veth_configure_port(pair->sock, pair->veth, pair->port.index, &pair->done_err);
+        r = cnif_veth_configure_port(pair->sock, pair->veth, pair->here, pair->port.index,
+                                     &pair->done_err);
     pair->done_result = r;
     (void)sem_post(&pair->done);
 }
@@ -120,9 +122,9 @@ static int describe(struct cnif_pair *pair, const struct cnif_veth_host *veth,
     return r;
 }
 
-int cnif_pair_begin(struct cnif_nlsock *sock, const struct cnif_veth_host *veth,
-                    const struct cnif_endpoint *endpoint, struct cnif_pair **ret,
-                    struct cnif_err *reterr)
+static int prepare(struct cnif_nlsock *sock, const struct cnif_veth_host *veth,
+                   const struct cnif_endpoint *endpoint, struct cnif_pair **ret,
+                   struct cnif_err *reterr)
 {
     struct cnif_pair *pair = calloc(1, sizeof(*pair));
     int r;
@@ -135,16 +137,29 @@ int cnif_pair_begin(struct cnif_nlsock *sock, const struct cnif_veth_host *veth,
     pair->veth = veth;
     pair->task.run = make;
     r = describe(pair, veth, endpoint, reterr);
-    if (r == 0) {
-        r = cnif_pool_submit(&pair->task);
-        if (r < 0)
-            r = cnif_err_errno(reterr, -r, "create link %s", veth->name);
-    }
     if (r < 0)
         dispose(pair);
     else
         *ret = pair;
     return r;
+}
+
+int cnif_pair_begin(struct cnif_nlsock *sock, const struct cnif_veth_host *veth,
+                    const struct cnif_endpoint *endpoint, struct cnif_pair **ret,
+                    struct cnif_err *reterr)
+{
+    struct cnif_pair *pair;
+    int r = prepare(sock, veth, endpoint, &pair, reterr);
+
+    if (r < 0)
+        return r;
+    r = cnif_pool_submit(&pair->task);
+    if (r < 0) {
+        dispose(pair);
+        return cnif_err_errno(reterr, -r, "create link %s", veth->name);
+    }
+    *ret = pair;
+    return 0;
 }
 
 static int failure(int result, const struct cnif_err *err, struct cnif_err *reterr)
@@ -246,12 +261,17 @@ void cnif_pair_cancel(struct cnif_pair *pair, enum cnif_linger linger)
     dispose(pair);
 }
 
+/* There is nothing to do meanwhile: one thread is faster than two. */
 int cnif_attach_veth(struct cnif_nlsock *host, const struct cnif_veth_host *veth,
                      const struct cnif_endpoint *endpoint, enum cnif_linger linger,
                      struct cnif_attached *ret, struct cnif_err *reterr)
 {
     struct cnif_pair *pair;
-    int r = cnif_pair_begin(host, veth, endpoint, &pair, reterr);
+    int r = prepare(host, veth, endpoint, &pair, reterr);
 
-    return r == 0 ? cnif_pair_attach(pair, endpoint, linger, ret, reterr) : r;
+    if (r < 0)
+        return r;
+    pair->here = true;
+    make(&pair->task);
+    return cnif_pair_attach(pair, endpoint, linger, ret, reterr);
 }

@@ -56,18 +56,19 @@ static int set_vlans(struct cnif_nlsock *sock, const struct cnif_veth_host *veth
 
 /*
  * The routes of the host's end are nobody's business: no router advertisement
- * may add any.  `sock` knows in which namespace that is.
+ * may add any.
  */
-static int refuse_ra(const struct cnif_nlsock *sock, const char *name, struct cnif_err *reterr)
+static int refuse_ra(const struct cnif_nlsock *sock, const struct cnif_veth_host *veth, bool here,
+                     struct cnif_err *reterr)
 {
     char path[64];
     struct cnif_sysctl sysctl = {.path = path, .value = "0", .optional = true};
-    cnif_cleanup_close int netns = ioctl(sock->fd, SIOCGSKNS);
+    cnif_cleanup_close int netns = here ? -1 : ioctl(sock->fd, SIOCGSKNS);
 
-    if (netns < 0)
-        return cnif_err_errno(reterr, errno, "find network namespace of %s", name);
-    (void)snprintf(path, sizeof(path), "net/ipv6/conf/%s/accept_ra", name);
-    return cnif_sysctl_write(netns, &sysctl, 1, reterr);
+    if (!here && netns < 0)
+        return cnif_err_errno(reterr, errno, "find network namespace of %s", veth->name);
+    (void)snprintf(path, sizeof(path), "net/ipv6/conf/%s/accept_ra", veth->name);
+    return cnif_sysctl_write(here ? veth->netns_fd : netns, &sysctl, 1, reterr);
 }
 
 /*
@@ -123,11 +124,11 @@ static int set_up(struct cnif_nlsock *sock, const struct cnif_veth_host *veth, i
     return cnif_nlsock_talk(sock, &buf, veth->name, NULL, NULL, NULL, reterr);
 }
 
-int cnif_veth_configure_port(struct cnif_nlsock *sock, const struct cnif_veth_host *veth,
+int cnif_veth_configure_port(struct cnif_nlsock *sock, const struct cnif_veth_host *veth, bool here,
                              int32_t index, struct cnif_err *reterr)
 {
     bool vlans = veth->vlan || veth->n_trunk;
-    int r = refuse_ra(sock, veth->name, reterr);
+    int r = refuse_ra(sock, veth, here, reterr);
 
     if (r == 0 && !veth->bridge) /* the rest is up to cnif_routed_configure */
         return set_options(sock, veth, index, false, false, reterr);

@@ -15,9 +15,10 @@ struct cnif_veth_ends {
 
 /*
  * Give the port its options and VLANs, and set it up only then: nothing may
- * pass it before.  `sock` may be in another namespace than the calling thread.
+ * pass it before.  `here`: the calling thread is where veth->netns_fd is meant
+ * to be seen from; otherwise `sock` alone knows the namespace.
  */
-int cnif_veth_configure_port(struct cnif_nlsock *sock, const struct cnif_veth_host *veth,
+int cnif_veth_configure_port(struct cnif_nlsock *sock, const struct cnif_veth_host *veth, bool here,
                              int32_t index, struct cnif_err *reterr);
 
 /* Wait until the port forwards, if it is to be up; ret->port.index says which one it is. */

@@ -29,6 +29,16 @@ def test_bridge_that_lost_its_last_port_becomes_a_gateway(node: Node, runner: Ru
     assert mac == next(link["address"] for link in node.links() if link["ifname"] == "cni0")
 
 
+def test_bridge_keeps_the_mac_that_was_reported(node: Node, runner: Runner) -> None:
+    """A port with a lower MAC does not change that of a bridge that a plugin made."""
+    outcome = Attachment(runner, L2, node.new_container()).add()
+    assert outcome.ok, outcome
+    node.ip("link add low address 00:00:5e:00:53:01 type veth peer name other")
+    node.ip("link set low master cni0 up")
+    mac = next(link["address"] for link in node.links() if link["ifname"] == "cni0")
+    assert outcome.json["interfaces"][0]["mac"] == mac
+
+
 def test_refused_lo_is_down_again(node: Node, runner: Runner) -> None:
     """A lo with an address that is none for loopback is refused, and left as it was."""
     pod = node.new_container()

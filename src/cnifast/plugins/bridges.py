@@ -119,11 +119,15 @@ def _remembered(session: Session) -> dict[tuple[str, bool], int]:
 
 
 def _create(session: Session, name: str, mtu: int, vlan_filtering: bool) -> Link:
-    """Create a bridge, or find that somebody else just did."""
-    host = session.host
+    """Create a bridge, or find that somebody else just did.
+
+    It has a MAC of its own from the start, or it would take that of a port while another ADD
+    reads it.
+    """
+    host, mac = session.host, random_mac()
     try:
         session.step(
-            lambda: host.add_link("bridge", name, mtu=mtu, vlan_filtering=vlan_filtering),
+            lambda: host.add_link("bridge", name, mtu=mtu, mac=mac, vlan_filtering=vlan_filtering),
             lambda: _remove_unused(host, name),
         )
     except FileExistsError:
