@@ -235,7 +235,7 @@ static int attach(struct cnif_pair *pair, const struct cnif_endpoint *endpoint,
 int cnif_pair_attach(struct cnif_pair *pair, const struct cnif_endpoint *endpoint,
                      enum cnif_linger linger, struct cnif_attached *ret, struct cnif_err *reterr)
 {
-    struct cnif_veth_ends ends;
+    struct cnif_veth_ends ends = {0};
     struct cnif_link link;
     int r = attach(pair, endpoint, &link, &ends, reterr);
 
