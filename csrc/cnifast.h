@@ -169,10 +169,8 @@ struct cnif_link {
     /* where it is a macvlan */
     uint32_t macvlan_mode; /* MACVLAN_MODE_* */
     uint32_t bcqueuelen;
-    uint16_t ipvlan_mode; /* where it is an ipvlan: IPVLAN_MODE_* */
-    uint16_t vlan_id;     /* where it is a vlan */
-    /* where it is a tap: who may open it (-1: anybody), and whether by several queues */
-    int64_t tap_owner, tap_group;
+    uint16_t ipvlan_mode, vlan_id; /* where it is one */
+    int64_t tap_owner, tap_group;  /* where it is a tap: who may open it, -1: anybody */
     bool tap_multi_queue;
 };
 
@@ -204,12 +202,7 @@ struct cnif_link_spec {
     struct {
         bool vlan_filtering;
     } bridge;
-    struct {
-        uint16_t mode;
-    } ipvlan;
-    struct {
-        uint16_t id;
-    } vlan;
+    uint16_t ipvlan_mode, vlan_id;
 };
 
 /* What to change of a link: only what is set. */
@@ -434,9 +427,8 @@ struct cnif_endpoint {
 };
 
 /*
- * The host's end of a veth pair, which takes no router advertisements.  With a
- * `bridge` it becomes a port of it, without an IPv6 address; without one (0) it
- * has addresses and routes.
+ * The host's end of a veth pair, which takes no router advertisements: a port of `bridge`, without
+ * an IPv6 address; or (0) one with addresses and routes.
  */
 struct cnif_veth_host {
     int netns_fd; /* -1: here */
@@ -456,13 +448,6 @@ struct cnif_veth_host {
     size_t n_addresses;
     const struct cnif_route *routes; /* oif is filled in */
     size_t n_routes;
-};
-
-struct cnif_macvlan_host {
-    int32_t parent;
-    bool parent_in_container;
-    uint32_t mode;
-    uint32_t bcqueuelen;
 };
 
 struct cnif_attached {
@@ -488,10 +473,6 @@ enum cnif_linger {
 int cnif_attach_veth(struct cnif_nlsock *host, const struct cnif_veth_host *veth,
                      const struct cnif_endpoint *endpoint, enum cnif_linger linger,
                      struct cnif_attached *ret, struct cnif_err *reterr);
-/* The same for a macvlan, which is made in the container's namespace. */
-int cnif_attach_macvlan(struct cnif_nlsock *host, const struct cnif_macvlan_host *macvlan,
-                        const struct cnif_endpoint *endpoint, enum cnif_linger linger,
-                        struct cnif_attached *ret, struct cnif_err *reterr);
 
 /*
  * The first in two steps: the pair is made, and its host's end configured, by
@@ -528,10 +509,9 @@ int cnif_detach(int netns_fd, const char *name, const char *alias, enum cnif_lin
                 bool *ret_found, struct cnif_err *reterr);
 
 /*
- * Give a container a link of the kind, parent and options in `spec`; the rest is
- * the endpoint's.  It is made in the container's namespace.  `host` is a socket
- * where spec->parent is; NULL: in the container.  On failure nothing is left.
- * -EEXIST: the container has a link of that name.
+ * Give a container a link of the kind, parent and options in `spec`; it is made in there, or not at
+ * all (-EEXIST: it has one of that name).
+ * `host` is a socket where the parent is; NULL: in the container.
  */
 int cnif_attach_link(struct cnif_nlsock *host, const struct cnif_link_spec *spec,
                      const struct cnif_endpoint *endpoint, enum cnif_linger linger,
@@ -811,11 +791,8 @@ int cnif_cluster_guard(struct cnif_nlsock *sock, const uint8_t mac[6],
 /* A tap that is there whether anybody has it open or not. */
 struct cnif_tap {
     int64_t owner, group; /* who may open it; -1: anybody */
-    bool multi_queue;
-    bool vnet_hdr;
-    bool packet_info;
+    bool multi_queue, vnet_hdr, packet_info;
 };
-
 /* Make a tap in the namespace `netns_fd` (-1: here); -EEXIST if the name is taken. */
 int cnif_tap_create(int netns_fd, const char *name, const struct cnif_tap *tap,
                     struct cnif_err *reterr);

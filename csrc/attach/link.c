@@ -115,21 +115,6 @@ int cnif_attach_link(struct cnif_nlsock *host, const struct cnif_link_spec *spec
     return r;
 }
 
-int cnif_attach_macvlan(struct cnif_nlsock *host, const struct cnif_macvlan_host *macvlan,
-                        const struct cnif_endpoint *endpoint, enum cnif_linger linger,
-                        struct cnif_attached *ret, struct cnif_err *reterr)
-{
-    struct cnif_link_spec spec = {
-        .kind = "macvlan",
-        .parent = macvlan->parent,
-        .macvlan = {.mode = macvlan->mode, .bcqueuelen = macvlan->bcqueuelen},
-        .peer = {.netns_fd = -1},
-    };
-
-    return cnif_attach_link(macvlan->parent_in_container ? NULL : host, &spec, endpoint, linger,
-                            ret, reterr);
-}
-
 int cnif_attach_existing(const struct cnif_endpoint *endpoint, struct cnif_attached *ret,
                          struct cnif_err *reterr)
 {

@@ -7,7 +7,7 @@
 /* The kernel's own choice is layer 3, so the mode is always said. */
 static void put(struct cnif_nlbuf *buf, const struct cnif_link_spec *spec)
 {
-    cnif_nlattr_put_u16(buf, IFLA_IPVLAN_MODE, spec->ipvlan.mode);
+    cnif_nlattr_put_u16(buf, IFLA_IPVLAN_MODE, spec->ipvlan_mode);
 }
 
 static void parse(const struct nlattr *data, struct cnif_link *link)

@@ -6,7 +6,7 @@
 
 static void put(struct cnif_nlbuf *buf, const struct cnif_link_spec *spec)
 {
-    cnif_nlattr_put_u16(buf, IFLA_VLAN_ID, spec->vlan.id);
+    cnif_nlattr_put_u16(buf, IFLA_VLAN_ID, spec->vlan_id);
 }
 
 static void parse(const struct nlattr *data, struct cnif_link *link)

@@ -3,6 +3,7 @@
  * kernel: the call says so, and the node is as it was, also where a link that is somebody else's
  * stands under the name.  Needs a core built with CNIF_FAULTS.
  */
+#include "attach_macvlan.h"
 #include "check.h"
 #include "kernel_node.h"
 
@@ -86,11 +87,11 @@ static int attach_routed(void)
 
 static int attach_macvlan(void)
 {
-    struct cnif_macvlan_host host = {.parent = node.bridge, .mode = MACVLAN_MODE_BRIDGE};
+    struct macvlan_host host = {.parent = node.bridge, .mode = MACVLAN_MODE_BRIDGE};
     struct cnif_endpoint endpoint = container_end();
     struct cnif_attached attached;
 
-    return cnif_attach_macvlan(node.host, &host, &endpoint, CNIF_LINGER_THREAD, &attached, &err);
+    return attach_macvlan_link(node.host, &host, &endpoint, CNIF_LINGER_THREAD, &attached, &err);
 }
 
 /* With a route that the kernel refuses when all the rest is done. */
@@ -122,7 +123,7 @@ static int attach_macvlan_badly(void)
 static int attach_macvlan_inside(void)
 {
     struct cnif_endpoint endpoint = container_end();
-    struct cnif_macvlan_host host = {.mode = MACVLAN_MODE_BRIDGE, .parent_in_container = true};
+    struct macvlan_host host = {.mode = MACVLAN_MODE_BRIDGE, .parent_in_container = true};
     struct cnif_attached attached;
     struct cnif_link below = {0};
     struct cnif_nlsock *sock;
@@ -135,7 +136,7 @@ static int attach_macvlan_inside(void)
     if (r < 0)
         return r;
     host.parent = below.index;
-    return cnif_attach_macvlan(node.host, &host, &endpoint, CNIF_LINGER_THREAD, &attached, &err);
+    return attach_macvlan_link(node.host, &host, &endpoint, CNIF_LINGER_THREAD, &attached, &err);
 }
 
 static int detach(void)

@@ -116,11 +116,11 @@ static void test_other_kinds(void)
     ipvlan.mtu = 1400;
     ipvlan.parent = vlan.parent = 7;
     ipvlan.netns_fd = vlan.netns_fd = 5;
-    ipvlan.ipvlan.mode = IPVLAN_MODE_L3S;
+    ipvlan.ipvlan_mode = IPVLAN_MODE_L3S;
     CHECK(sent("ipvlan", cnif_link_add(kernel_that_acknowledges(), &ipvlan, NULL)));
 
     vlan.kind = "vlan";
-    vlan.vlan.id = 100;
+    vlan.vlan_id = 100;
     CHECK(sent("vlan", cnif_link_add(kernel_that_acknowledges(), &vlan, NULL)));
 }
 

@@ -19,6 +19,7 @@ if TYPE_CHECKING:
 
     from cnifast.kernel.handle import Handle
 
+MACVLAN_MODES = {"private": 1, "vepa": 2, "bridge": 4, "passthru": 8}
 IPVLAN_MODES = {"l2": 0, "l3": 1, "l3s": 2}
 _NO_PREFIX_ROUTE = 0x200  # IFA_F_NOPREFIXROUTE
 _SCOPE_LINK, _SCOPE_HOST = 253, 254  # RT_SCOPE_*
@@ -121,7 +122,7 @@ class Inner:
     """A link that is made in the container: its kind, what is below it, and its kind's options.
 
     ``parent`` is an index, in the container with ``parent_in_container``; ``options`` are set by
-    name: ``ipvlan_mode``, ``vlan_id``.
+    name: ``macvlan_mode`` and ``bcqueuelen``, ``ipvlan_mode``, ``vlan_id``.
     """
 
     __slots__ = ("_kind", "from_host", "struct")
@@ -132,13 +133,16 @@ class Inner:
         *,
         parent: int = 0,
         parent_in_container: bool = False,
+        macvlan_mode: int = 0,
+        bcqueuelen: int = 0,
         ipvlan_mode: int = 0,
         vlan_id: int = 0,
     ) -> None:
         spec = ffi.new("struct cnif_link_spec *")
         self._kind = ffi.new("char []", c_text(kind))
         spec.kind, spec.parent, spec.peer.netns_fd = self._kind, parent, -1
-        spec.ipvlan.mode, spec.vlan.id = ipvlan_mode, vlan_id
+        spec.macvlan.mode, spec.macvlan.bcqueuelen = macvlan_mode, bcqueuelen
+        spec.ipvlan_mode, spec.vlan_id = ipvlan_mode, vlan_id
         self.from_host = bool(parent) and not parent_in_container
         self.struct = spec
 

@@ -6,7 +6,7 @@ Every option of the reference's macvlan plugin, version 1.9.
 from __future__ import annotations
 
 from cnifast.ipam.delegate import resolve
-from cnifast.kernel.attach import MACVLAN_MODES, attach_macvlan
+from cnifast.kernel.links import MACVLAN_MODES, Inner, attach_link
 from cnifast.plugins import inner
 from cnifast.plugins.base import Session, decode
 from cnifast.plugins.common import InterfaceConf, check_mac, env_args
@@ -16,7 +16,6 @@ from cnifast.protocol.schema import BOOL, INT, TEXT, Integer, field, narrowed
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from cnifast.kernel import Link
-    from cnifast.kernel.attach import Attached, Endpoint
     from cnifast.protocol.request import Request
     from cnifast.protocol.result import Result
 
@@ -73,22 +72,17 @@ def add(req: Request) -> Result:
     with Session(req) as session:
         master = inner.look_at_master(session, conf.master, in_container=conf.link_in_container)
         inner.require_mtu(conf.mtu, master)
-
-        def make(endpoint: Endpoint) -> Attached:
-            return attach_macvlan(
-                session.host,
-                endpoint,
-                parent=master.index,
-                mode=conf.mode or "bridge",
-                bcqueuelen=conf.bcqueuelen,
-                parent_in_container=conf.link_in_container,
-                exits=session.exits,
-            )
-
+        link = Inner(
+            "macvlan",
+            parent=master.index,
+            parent_in_container=conf.link_in_container,
+            macvlan_mode=MACVLAN_MODES[conf.mode or "bridge"],
+            bcqueuelen=conf.bcqueuelen,
+        )
         result = inner.attach(
             session,
             ipam,
-            make,
+            lambda end: attach_link(session.host, end, link, exits=session.exits),
             mtu=conf.mtu,
             mac=conf.mac,
             arp_notify=True,
