@@ -54,6 +54,7 @@ step venv need_venv
 step tools "$VENV/bin/pip" install -q --group lint cmake ninja cffi cython scikit-build-core
 step build "$VENV/bin/pip" install -q .
 export CNIFAST_FAULTY_SITE=$PWD/build/faulty-site CNIFAST_RELEASE=$PWD/build/release
+step demo bash scripts/demo.sh
 step lint lint
 step "C tests" c_tests
 step "build with fault injection" faulty_build

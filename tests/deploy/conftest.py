@@ -28,20 +28,6 @@ REST = "/usr/lib/cni"  # plugins that cnifast does not have, of Debian
 
 
 @contextmanager
-def covered(*directories: str) -> Iterator[None]:
-    """Put empty file systems in memory over directories, as far as the node sees them."""
-    made = []
-    try:
-        for directory in directories:
-            nsutil.mount("tmpfs", directory, "tmpfs", options="mode=755")
-            made.append(directory)
-        yield
-    finally:
-        for directory in reversed(made):
-            nsutil.umount(directory)
-
-
-@contextmanager
 def cgroups() -> Iterator[None]:
     """Show the machine's cgroups on the node: container runtimes look what kind they are of."""
     nsutil.mount("cgroup2", "/sys/fs/cgroup", "cgroup2")
@@ -54,7 +40,7 @@ def cgroups() -> Iterator[None]:
 @pytest.fixture
 def bare(node: Node) -> Iterator[Node]:
     """A node on which containers can be run, and where nobody has put a plugin yet."""
-    with covered("/opt", "/dev/shm"), cgroups():
+    with nsutil.covered("/opt", "/dev/shm"), cgroups():
         yield node
         node.kill_processes()
 

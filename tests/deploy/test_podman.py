@@ -11,8 +11,9 @@ from typing import TYPE_CHECKING
 import pytest
 
 from helpers.node import need_tools
+from helpers.nsutil import covered
 
-from .conftest import DEPLOY, covered, need_plugins
+from .conftest import DEPLOY, need_plugins
 from .runtime import Podman
 
 if TYPE_CHECKING:
@@ -30,7 +31,7 @@ def podman(installed: Node, rootfs: str, request: pytest.FixtureRequest) -> Iter
     need_plugins("portmap", "firewall", "tuning")
     target = Path("/etc/cni/net.d/87-podman.conflist")
     target.write_bytes((DEPLOY / "podman" / target.name).read_bytes())
-    with covered("/var/lib/containers") if os.path.isdir("/var/lib/containers") else covered():
+    with covered(*filter(os.path.isdir, ["/var/lib/containers"])):
         made = Podman(rootfs, request.param)
         yield made
         made("rm", "-a", "-f", "-t", "0")

@@ -72,6 +72,20 @@ def umount(target: str) -> None:
     _check(_libc.umount2(target.encode(), ctypes.c_int(MNT_DETACH)), f"umount {target}")
 
 
+@contextmanager
+def covered(*directories: str) -> Iterator[None]:
+    """Put empty file systems in memory over directories, as far as this mount namespace sees."""
+    made = []
+    try:
+        for directory in directories:
+            mount("tmpfs", directory, "tmpfs", options="mode=755")
+            made.append(directory)
+        yield
+    finally:
+        for directory in reversed(made):
+            umount(directory)
+
+
 def adopt_orphans() -> None:
     """Make this process the parent of orphans among its descendants, so that it can reap them."""
     _check(_libc.prctl(_PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0), "prctl(PR_SET_CHILD_SUBREAPER)")

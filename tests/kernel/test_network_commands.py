@@ -4,101 +4,18 @@ from __future__ import annotations
 
 import json
 import os
-import signal
-import subprocess
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from helpers import nsutil, ways
-from helpers.node import TOOLS_PATH
+from helpers import nsutil
+from helpers.networks import BRIDGE, CACHE, MYNET, NETDIR, NETNS, Shell, taken, write
 from helpers.script import script
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from pathlib import Path
 
     from helpers.node import Node
-
-NETDIR = Path("/etc/cni/net.d")
-CACHE = Path("/var/lib/cni/results")
-STORE = Path("/var/lib/cni/networks/mynet")
-BRIDGE: dict[str, Any] = {
-    "type": "bridge",
-    "bridge": "cni0",
-    "isGateway": True,
-    "capabilities": {"mac": True},
-    "ipam": {"type": "host-local", "subnet": "10.22.0.0/16"},
-}
-MYNET = {"cniVersion": "1.1.0", "name": "mynet", "plugins": [BRIDGE]}
-NETNS = "/run/netns/blue"
-
-
-class Shell:
-    """The command on a node, in a directory of plugins.
-
-    Attributes:
-        env: the environment of every command.
-    """
-
-    def __init__(self, plugins: str, mode: str) -> None:
-        self.env = {"PATH": TOOLS_PATH, "CNI_PATH": plugins, "CNIFAST_SERVICE": mode}
-
-    def run(self, *words: str, **env: str) -> subprocess.CompletedProcess[str]:
-        """Run the command."""
-        return subprocess.run(
-            [ways.COMMAND, *words],
-            env={**self.env, **env},
-            capture_output=True,
-            text=True,
-            timeout=60,
-            check=False,
-        )
-
-    def ok(self, *words: str, **env: str) -> str:
-        """Run the command, which works; return what it prints.
-
-        Raises:
-            AssertionError: it does not.
-        """
-        done = self.run(*words, **env)
-        assert (done.returncode, done.stderr) == (0, ""), done.stderr
-        return done.stdout
-
-    def refused(self, *words: str, **env: str) -> str:
-        """Run the command, which fails and prints nothing but one line of error; return that.
-
-        Raises:
-            AssertionError: it does something else.
-        """
-        done = self.run(*words, **env)
-        assert (done.returncode, done.stdout) == (1, "")
-        [line] = done.stderr.splitlines()
-        return line
-
-
-def write(name: str, conf: Mapping[str, Any] | str) -> None:
-    """Write a configuration."""
-    (NETDIR / name).write_text(conf if isinstance(conf, str) else json.dumps(conf))
-
-
-def taken() -> list[str]:
-    """Return the addresses that are assigned."""
-    return sorted(path.name for path in STORE.glob("*.*.*.*"))
-
-
-@pytest.fixture
-def shell(node: Node, plugin_directory: str) -> Shell:
-    """The command without a service, a container's namespace, and one network."""
-    node.new_container("blue")
-    write("10-mynet.conflist", MYNET)
-    return Shell(plugin_directory, "off")
-
-
-@pytest.fixture
-def blue(node: Node) -> Any:
-    """The container."""
-    return node.containers["blue"]
 
 
 @pytest.mark.parametrize("mode", ["off", "auto", "required"])
@@ -386,56 +303,3 @@ def test_usage(shell: Shell, words: tuple[str, ...]) -> None:
     assert (done.returncode, done.stdout) == (2, "")
     assert "usage: cnifast add|del|check NETWORK NETNS" in done.stderr
     assert "usage: cnifast" in shell.ok(words[0], "--help")
-
-
-# -- run -------------------------------------------------------------------------------------------
-
-
-def test_run(node: Node, shell: Shell) -> None:
-    """A program sees what is attached, and lo, also under /sys; its status is the command's."""
-    done = shell.run("run", "sh", "-c", "ls /sys/class/net; ip -o -4 addr; exit 7")
-    assert done.returncode == 7
-    assert done.stderr == ""
-    lines = done.stdout.splitlines()
-    assert lines[:2] == ["eth0", "lo"]
-    assert "127.0.0.1/8" in lines[2]
-    assert "10.22.0.2/16" in lines[3]
-    assert list(Path("/run/netns").iterdir()) == [Path(NETNS)]
-    assert (node.strays(), taken(), list(CACHE.iterdir())) == ([], [], [])
-
-
-def test_run_on_one_network(shell: Shell) -> None:
-    """Networks may be named; options after the program are the program's."""
-    write("20-other.conflist", {**MYNET, "name": "other"})
-    shown = shell.ok("run", "-n", "other", "--", "ls", "-1", "/sys/class/net")
-    assert shown.split() == ["eth0", "lo"]
-    assert shell.ok("run", "ls", "-1", "/sys/class/net").split() == ["eth0", "eth1", "lo"]
-
-
-def test_run_what_cannot_be_run(node: Node, shell: Shell) -> None:
-    """A program that is not there, and a network that fails, leave nothing."""
-    done = shell.run("run", "no-such-program")
-    assert done.returncode == 126
-    assert "execute no-such-program: no such file or directory" in done.stderr
-    write("20-bad.conf", {"cniVersion": "1.0.0", "name": "bad", "type": "macvlan", "master": "no"})
-    assert 'name="bad" failed (add)' in shell.refused("run", "true")
-    assert "no net configuration" in shell.refused("run", "-n", "none", "true")
-    assert list(Path("/run/netns").iterdir()) == [Path(NETNS)]
-    assert (node.strays(), taken(), list(CACHE.iterdir())) == ([], [], [])
-
-
-@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGHUP])
-def test_run_is_told_to_end(node: Node, shell: Shell, number: signal.Signals) -> None:
-    """A signal reaches the program; what was attached is detached before the command ends."""
-    running = subprocess.Popen(
-        [ways.COMMAND, "run", "sh", "-c", "echo ready; exec sleep 60"],
-        env=shell.env,
-        stdout=subprocess.PIPE,
-    )
-    assert running.stdout is not None
-    assert running.stdout.readline() == b"ready\n"
-    running.send_signal(number)
-    assert running.wait(30) == 128 + number
-    running.stdout.close()
-    assert list(Path("/run/netns").iterdir()) == [Path(NETNS)]
-    assert (node.strays(), taken(), list(CACHE.iterdir())) == ([], [], [])

@@ -292,7 +292,10 @@ def _add(cni: CNIConfig, options: Options) -> None:
     """Attach, and print the results; all networks or none."""
     meant = _meant(options)
     require_declared([net for net, _ in meant], meant[0][1].capability_args)
-    sys.stdout.write("".join(map(pretty, add_all(cni, meant))))
+    results = add_all(cni, meant)
+    from cnifast.cli.pretty import pretty
+
+    sys.stdout.write("".join(map(pretty, results)))
 
 
 def add_all(
@@ -384,23 +387,3 @@ def _status(cni: CNIConfig, options: Options) -> None:
 
 
 _COMMANDS = {"add": _add, "del": _del, "check": _check, "gc": _gc, "status": _status}
-
-
-def pretty(result: Result) -> str:
-    """Return a result as cnitool prints it: JSON on several lines, and a line end."""
-    return _pretty(result.to_json(result.cni_version), "\n") + "\n"
-
-
-def _pretty(value: Any, start: str) -> str:
-    """Return a value as JSON whose lines begin with ``start``."""
-    inner = start + "    "
-    if type(value) is dict and value:
-        members = (f"{_pretty(key, '')}: {_pretty(item, inner)}" for key, item in value.items())
-        return "{" + inner + ("," + inner).join(members) + start + "}"
-    if type(value) is list and value:
-        return (
-            "[" + inner + ("," + inner).join(_pretty(item, inner) for item in value) + start + "]"
-        )
-    from cnifast.protocol.codec import dumps
-
-    return dumps(value).decode()

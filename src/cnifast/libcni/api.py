@@ -9,13 +9,17 @@ from cnifast.invoke.call import Args
 from cnifast.invoke.process import ProcessExec
 from cnifast.libcni import cache
 from cnifast.libcni.conf import ConfigError, NetworkConfigList
-from cnifast.libcni.step import prefixed, with_result, without_result
+from cnifast.libcni.step import (
+    at_least,
+    commit,
+    open_entry,
+    with_result,
+    without_result,
+)
 from cnifast.protocol.codec import DecodeError, quote
 from cnifast.protocol.errors import (
     INCOMPATIBLE_CNI_VERSION,
     INTERNAL,
-    INVALID_NETWORK_CONFIG,
-    IO_FAILURE,
     CNIError,
 )
 from cnifast.protocol.request import validate_network_name
@@ -29,8 +33,6 @@ if TYPE_CHECKING:
     from cnifast.libcni.cached import CachedAttachment
     from cnifast.libcni.conf import NetworkConfig, RuntimeConf
     from cnifast.protocol.result import Result
-
-_VALID = ("cni.dev/valid-attachments", "cni.dev/attachments")  # specified, and first published
 
 
 class CNIConfig:
@@ -88,14 +90,14 @@ class CNIConfig:
         found = [(plugin, self.exec.find_in_path(plugin.type, self.path)) for plugin in plugins]
         result: Any = None
         done: list[tuple[NetworkConfig, str]] = []
-        with self._new_entry(entry_path, net.name) as entry:
+        with open_entry(entry_path, net.name) as entry:
             try:
                 with self.exec.call(self._args("ADD", rt, cancel)) as call:
                     for plugin, program in found:
                         conf = plugin.input(net.name, net.cni_version, result, rt.capability_args)
                         result = with_result(call, plugin, program, conf)
                         done.append((plugin, program))
-                _commit(entry, net, rt, result)
+                commit(entry, net, rt, result)
             except BaseException as e:
                 self._undo(net, rt, done, result, e)
                 raise
@@ -149,7 +151,7 @@ class CNIConfig:
         disabled: bool,
     ) -> None:
         """Run CHECK from the first plugin to the last one."""
-        if not _at_least(net.cni_version, "0.4.0"):
+        if not at_least(net.cni_version, "0.4.0"):
             raise CNIError(
                 INCOMPATIBLE_CNI_VERSION,
                 f"configuration version {quote(net.cni_version)} "
@@ -195,7 +197,7 @@ class CNIConfig:
         """Run DEL from the last plugin to the first one."""
         entry_path = self._entry_path(net, rt)
         result: Result | None = None
-        if _at_least(net.cni_version, "0.4.0"):
+        if at_least(net.cni_version, "0.4.0"):
             from cnifast.libcni import cached  # noqa: PLC0415 - ADD does without
 
             try:
@@ -223,34 +225,9 @@ class CNIConfig:
         """
         if net.disable_gc:
             return
-        kept = set(valid)
-        failed: list[CNIError] = []
-        for attachment in self.get_cached_attachments():
-            rt = attachment.rt
-            if attachment.network != net.name or (rt.container_id, rt.ifname) in kept:
-                continue
-            try:
-                self.del_network_list(net, rt)
-            except CNIError as e:
-                failed.append(
-                    prefixed(f"failed to delete stale attachment {rt.container_id} {rt.ifname}", e)
-                )
-        if _at_least(net.cni_version, "1.1.0"):
-            shown = [{"containerID": owner, "ifname": ifname} for owner, ifname in sorted(kept)]
-            injected = dict.fromkeys(_VALID, shown)
-            with self.exec.call(Args("GC", path=self.path)) as call:
-                for plugin in net.plugins:
-                    try:
-                        program = self.exec.find_in_path(plugin.type, self.path)
-                        conf = plugin.input(net.name, net.cni_version)
-                        conf.conf, conf.memo = {**conf.conf, **injected}, {}
-                        call.without_result(program, conf)
-                    except CNIError as e:
-                        failed.append(prefixed(f"failed to GC plugin {plugin.type}", e))
-        if failed:
-            if len(failed) == 1:
-                raise failed[0]
-            raise CNIError(failed[0].code, "; ".join(str(e) for e in failed))
+        from cnifast.libcni.collect import collect  # noqa: PLC0415 - ADD does without
+
+        collect(self, net, valid)
 
     def get_status_network_list(self, net: NetworkConfigList) -> None:
         """Ask the plugins whether an ADD could succeed now; versions without STATUS say nothing.
@@ -258,7 +235,7 @@ class CNIConfig:
         Raises:
             CNIError: the answer of the first plugin that is not ready.
         """
-        if not _at_least(net.cni_version, "1.1.0"):
+        if not at_least(net.cni_version, "1.1.0"):
             return
         with self.exec.call(Args("STATUS", path=self.path)) as call:
             for plugin in net.plugins:
@@ -392,46 +369,3 @@ class CNIConfig:
         validate_network_name(net.name)
         directory = self.cache_dir or rt.cache_dir or cache.DIRECTORY
         return cache.entry_path(directory, net.name, rt)
-
-    def _new_entry(self, path: str, network: str) -> cache.NewEntry:
-        """Make sure, before anything is attached, that the result can be kept."""
-        try:
-            return cache.NewEntry(path)
-        except OSError as e:
-            raise _not_kept(network, path, e) from e
-
-
-def _commit(
-    entry: cache.NewEntry,
-    net: NetworkConfigList | NetworkConfig,
-    rt: RuntimeConf,
-    result: Result,
-) -> None:
-    """Keep the result of ADD."""
-    try:
-        entry.commit(cache.encode(net.name, rt, cache.encode_config(net.bytes), result))
-    except OSError as e:
-        raise _not_kept(net.name, entry.path, e) from e
-    except (TypeError, ValueError) as e:
-        raise CNIError(INTERNAL, f'failed to set network "{net.name}" cached result: {e}') from e
-
-
-def _not_kept(network: str, path: str, e: OSError) -> CNIError:
-    """Return the error for a result that cannot be kept."""
-    return CNIError(
-        IO_FAILURE, f'failed to set network "{network}" cached result: {path}: {e.strerror}'
-    )
-
-
-def _at_least(version: str, other: str) -> bool:
-    """Tell whether a configuration's version is the other one or later.
-
-    Raises:
-        CNIError: it is no version.
-    """
-    from cnifast.protocol.versions import at_least  # noqa: PLC0415 - ADD does without
-
-    try:
-        return at_least(version, other)
-    except DecodeError as e:
-        raise CNIError(INVALID_NETWORK_CONFIG, str(e)) from None

@@ -1,13 +1,15 @@
-"""One plugin's step of a command, and the errors that say which one it was."""
+"""The steps of a command, and the errors that say which one it was."""
 
 from __future__ import annotations
 
-from cnifast.protocol.errors import INVALID_NETWORK_CONFIG, CNIError
+from cnifast.libcni.cache import NewEntry, encode, encode_config
+from cnifast.protocol.codec import DecodeError
+from cnifast.protocol.errors import INTERNAL, INVALID_NETWORK_CONFIG, IO_FAILURE, CNIError
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from cnifast.invoke.call import Call, Input
-    from cnifast.libcni.conf import NetworkConfig
+    from cnifast.libcni.conf import NetworkConfig, NetworkConfigList, RuntimeConf
     from cnifast.protocol.result import Result
 
 
@@ -41,3 +43,51 @@ def _not_told(plugin: NetworkConfig, what: str, e: Exception) -> CNIError:
     return CNIError(
         INVALID_NETWORK_CONFIG, f"plugin {plugin.description} cannot be called ({what}): {e}"
     )
+
+
+def open_entry(path: str, network: str) -> NewEntry:
+    """Make sure, before anything is attached, that the result can be kept.
+
+    Raises:
+        CNIError: it cannot (code 5).
+    """
+    try:
+        return NewEntry(path)
+    except OSError as e:
+        raise _not_kept(network, path, e) from e
+
+
+def commit(
+    entry: NewEntry,
+    net: NetworkConfigList | NetworkConfig,
+    rt: RuntimeConf,
+    result: Result,
+) -> None:
+    """Keep the result of ADD."""
+    try:
+        entry.commit(encode(net.name, rt, encode_config(net.bytes), result))
+    except OSError as e:
+        raise _not_kept(net.name, entry.path, e) from e
+    except (TypeError, ValueError) as e:
+        raise CNIError(INTERNAL, f'failed to set network "{net.name}" cached result: {e}') from e
+
+
+def _not_kept(network: str, path: str, e: OSError) -> CNIError:
+    """Return the error for a result that cannot be kept."""
+    return CNIError(
+        IO_FAILURE, f'failed to set network "{network}" cached result: {path}: {e.strerror}'
+    )
+
+
+def at_least(version: str, other: str) -> bool:
+    """Tell whether a configuration's version is the other one or later.
+
+    Raises:
+        CNIError: it is no version.
+    """
+    from cnifast.protocol.versions import at_least  # noqa: PLC0415 - ADD does without
+
+    try:
+        return at_least(version, other)
+    except DecodeError as e:
+        raise CNIError(INVALID_NETWORK_CONFIG, str(e)) from None
