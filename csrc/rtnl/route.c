@@ -45,11 +45,13 @@ static void put(struct cnif_nlbuf *buf, uint16_t type, uint16_t flags,
         cnif_nlattr_put_u32(buf, RTA_PRIORITY, route->priority);
     if (table >= 256)
         cnif_nlattr_put_u32(buf, RTA_TABLE, table);
+    if (route->source.family)
+        cnif_nlattr_put(buf, RTA_PREFSRC, route->source.bytes, size);
     put_metrics(buf, route);
     cnif_nlmsg_end(buf);
 }
 
-void cnif_route_put_add(struct cnif_nlbuf *buf, const struct cnif_route *route, bool exclusive)
+static void put_new(struct cnif_nlbuf *buf, const struct cnif_route *route, uint16_t flags)
 {
     struct cnif_route full = *route;
 
@@ -57,8 +59,17 @@ void cnif_route_put_add(struct cnif_nlbuf *buf, const struct cnif_route *route, 
         full.type = RTN_UNICAST;
     if (!full.protocol)
         full.protocol = RTPROT_BOOT;
-    put(buf, RTM_NEWROUTE, (uint16_t)(NLM_F_CREATE | (exclusive ? NLM_F_EXCL : 0)), &full,
-        "add route to");
+    put(buf, RTM_NEWROUTE, (uint16_t)(NLM_F_CREATE | flags), &full, "add route to");
+}
+
+void cnif_route_put_add(struct cnif_nlbuf *buf, const struct cnif_route *route, bool exclusive)
+{
+    put_new(buf, route, exclusive ? NLM_F_EXCL : 0);
+}
+
+void cnif_route_put_replace(struct cnif_nlbuf *buf, const struct cnif_route *route)
+{
+    put_new(buf, route, NLM_F_REPLACE);
 }
 
 void cnif_route_put_get(struct cnif_nlbuf *buf, const struct cnif_ip *ip)
@@ -96,6 +107,11 @@ bool cnif_route_parse(const struct nlmsghdr *nlh, struct cnif_route *ret)
         ret->gateway.family = rtm->rtm_family;
         ret->gateway.prefix = (uint8_t)(size * 8);
         (void)cnif_nlattr_copy(attrs[RTA_GATEWAY], ret->gateway.bytes, size);
+    }
+    if (attrs[RTA_PREFSRC]) {
+        ret->source.family = rtm->rtm_family;
+        ret->source.prefix = (uint8_t)(size * 8);
+        (void)cnif_nlattr_copy(attrs[RTA_PREFSRC], ret->source.bytes, size);
     }
     ret->oif = (int32_t)cnif_nlattr_u32(attrs[RTA_OIF], 0);
     ret->table = cnif_nlattr_u32(attrs[RTA_TABLE], rtm->rtm_table);
