@@ -7,23 +7,13 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from cnifast.plugins import bridges
-from cnifast.plugins.base import Session
-from cnifast.protocol.request import Request
+from helpers.sessions import begin, fail, succeed
 
 if TYPE_CHECKING:
+    from cnifast.plugins.base import Session
     from helpers.node import Node
 
 GATEWAY = "10.1.0.1/24"
-
-
-class ADDError(Exception):
-    """Why an ADD failed."""
-
-
-def session(container: str) -> Session:
-    """Return the session of an ADD."""
-    variables = {"CNI_CONTAINERID": container, "CNI_NETNS": "/run/netns/none", "CNI_IFNAME": "eth0"}
-    return Session(Request("bridge", "ADD", variables, b"{}", {}, "net", "1.0.0"))
 
 
 def use_bridge(one: Session) -> tuple[int, str]:
@@ -33,13 +23,6 @@ def use_bridge(one: Session) -> tuple[int, str]:
     return index, mac
 
 
-def fail(one: Session) -> None:
-    """End an ADD with an error."""
-    error = ADDError()
-    one.__exit__(ADDError, error, None)
-    assert not hasattr(error, "__notes__")
-
-
 def shown(node: Node) -> list[dict[str, Any]]:
     """Return the bridge, if there is one."""
     return [link for link in node.links() if link["ifname"] == "cni0"]
@@ -47,7 +30,7 @@ def shown(node: Node) -> list[dict[str, Any]]:
 
 def test_failed_add_alone(node: Node) -> None:
     """Nothing is left of a bridge that only the failed ADD has used."""
-    one = session("one")
+    one = begin("one")
     use_bridge(one)
     fail(one)
     assert shown(node) == []
@@ -56,22 +39,22 @@ def test_failed_add_alone(node: Node) -> None:
 @pytest.mark.parametrize("order", ["maker", "user"])
 def test_failed_add_beside_another(node: Node, order: str) -> None:
     """A bridge that another ADD is about to use stays as that has found it."""
-    maker, user = session("one"), session("two")
+    maker, user = begin("one"), begin("two")
     use_bridge(maker)
     use_bridge(user)
     fail(maker if order == "maker" else user)
     (bridge,) = shown(node)
     assert {"UP", "PROMISC"} <= set(bridge["flags"])
     assert GATEWAY in node.ip("addr show dev cni0")
-    (user if order == "maker" else maker).__exit__(None, None, None)
+    succeed(user if order == "maker" else maker)
     assert GATEWAY in node.ip("addr show dev cni0")
 
 
 def test_failed_add_after_another(node: Node) -> None:
     """An ADD that has ended without a port on the bridge does not keep it."""
-    maker, user = session("one"), session("two")
+    maker, user = begin("one"), begin("two")
     use_bridge(maker)
     use_bridge(user)
-    user.__exit__(None, None, None)
+    succeed(user)
     fail(maker)
     assert shown(node) == []

@@ -242,53 +242,52 @@ def ensure_vlan_interface(
 ) -> Link:
     """Return the host's own interface in a VLAN of the bridge: the far end of a veth pair.
 
-    It is set up last.  One that is not up is another ADD's, which may fail: it is completed here.
+    It has its name only once it is in the VLAN, so that whoever finds it can use it.
 
     Raises:
-        CNIError: the name belongs to a link of another kind.
         KernelError: it cannot be made.
     """
     host = session.host
     try:
         link = host.link(name)
     except FileNotFoundError:
-        link = _make_vlan_interface(session, bridge, name, vlan, mtu)
+        link = _make_vlan_interface(
+            session, bridge, name, vlan, mtu, keep_default_vlan=keep_default_vlan
+        )
     if link.flags & IFF_UP:
         return link
-    if link.kind != "veth":
-        raise CNIError(INTERNAL, f'"{name}" already exists but is not a veth')
-    port = host.link(link.parent)
-    host.set_link(port.index, master=bridge)
-    if not keep_default_vlan:
-        for present in host.port_vlans(port.index):
-            if present != vlan:
-                try:
-                    host.delete_port_vlan(port.index, present)
-                except FileNotFoundError:
-                    continue  # somebody else completes it as well
-    host.add_port_vlan(port.index, vlan, pvid_untagged=True)
-    host.set_link(port.index, up=True)
     host.set_link(link.index, up=True)
     return host.link(link.index)
 
 
-def _make_vlan_interface(session: Session, bridge: int, name: str, vlan: int, mtu: int) -> Link:
-    """Make the pair, or find that somebody else just did; return the end of the name."""
+def _make_vlan_interface(
+    session: Session, bridge: int, name: str, vlan: int, mtu: int, *, keep_default_vlan: bool
+) -> Link:
+    """Make the pair, or find that somebody else just did; return the end that is the host's."""
     host = session.host
-    port_name = f"veth{random_mac().replace(':', '')[:8]}"
+    draft, port_name = (f"veth{random_mac().replace(':', '')[:8]}" for _ in range(2))
 
     def undo() -> None:
         port = host.link(port_name)
-        users = host.links(master=bridge) if session.alone() else None
-        if users is not None and not any(
-            vlan in host.port_vlans(user.index) for user in users if user.index != port.index
+        if session.alone() and not any(
+            vlan in host.port_vlans(user.index)
+            for user in host.links(master=bridge)
+            if user.index != port.index
         ):
             host.delete_link(port.index)
 
+    session.step(
+        lambda: host.add_link("veth", port_name, peer=draft, mtu=mtu, mac=random_mac()), undo
+    )
+    port = host.link(port_name)
+    host.set_link(port.index, master=bridge)
+    if not keep_default_vlan:
+        for present in host.port_vlans(port.index):
+            host.delete_port_vlan(port.index, present)
+    host.add_port_vlan(port.index, vlan, pvid_untagged=True)
+    host.set_link(port.index, up=True)
     try:
-        session.step(
-            lambda: host.add_link("veth", port_name, peer=name, mtu=mtu, mac=random_mac()), undo
-        )
+        host.set_link(host.link(draft).index, name=name)
     except FileExistsError:
-        return host.link(name)
+        host.delete_link(port.index)
     return host.link(name)
