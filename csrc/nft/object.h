@@ -24,6 +24,7 @@
 #define CNIF_NFT_DATA_MAX          64
 #define CNIF_NFT_COMMENT_MAX       254 /* with its NUL */
 
+struct nlattr;
 struct nlmsghdr;
 
 struct cnif_nft_table {
@@ -135,7 +136,8 @@ int cnif_nft_element_parse(const struct nlmsghdr *nlh, cnif_nft_element_seen see
 struct cnif_nft_seen_rule {
     uint64_t handle;
     char comment[CNIF_NFT_COMMENT_MAX];
-    char jump[256]; /* the chain it jumps or goes to, or "" */
+    char jump[256];                   /* the chain it jumps or goes to, or "" */
+    const struct nlattr *expressions; /* valid during the call; may be NULL */
 };
 
 bool cnif_nft_rule_parse(const struct nlmsghdr *nlh, struct cnif_nft_seen_rule *rule);
