@@ -216,7 +216,7 @@ class _Message:
         elif kind == b"g":
             size = self._message[at]
             if code == _SIGNATURE:
-                self._signature = self._message[at + 1 : at + 1 + size].decode()
+                self._signature = self._message[at + 1 : at + 1 + size].decode(errors="replace")
             at += size + 2
         elif kind in (b"s", b"o"):
             size = _number(self._message, at)

@@ -8,6 +8,8 @@ reference's: what it makes is removed as well.
 
 from __future__ import annotations
 
+from os import environ
+
 from cnifast.kernel import firewall, firewalld, iptables_filter
 from cnifast.kernel.dbus import DEFAULT_ADDRESS
 from cnifast.kernel.nft import Owner
@@ -87,7 +89,7 @@ class Plan:
         )
 
 
-def choose(req: Request, conf: FirewallConf) -> str:
+def choose(conf: FirewallConf) -> str:
     """Return what lets addresses through on this node.
 
     Raises:
@@ -96,7 +98,7 @@ def choose(req: Request, conf: FirewallConf) -> str:
     if conf.backend in (NFTABLES, FIREWALLD):
         return conf.backend
     if not conf.backend:
-        if firewalld.runs(_bus(req)):
+        if firewalld.runs(_bus()):
             return FIREWALLD
         if not iptables_filter.is_installed():
             return NFTABLES
@@ -117,13 +119,13 @@ def setup(session: Session, plan: Plan, addresses: Sequence[str]) -> None:
         if rules is not None:
             iptables_filter.add(nft.netns, rules)
     if plan.means == FIREWALLD:
-        firewalld.add_sources(_bus(req), plan.zone, _sources(addresses))
+        firewalld.add_sources(_bus(), plan.zone, _sources(addresses))
 
 
 def _remove(req: Request, plan: Plan, addresses: Sequence[str]) -> None:
     """Undo `setup` of a failed ADD."""
     with HostFilter(req) as nft:
-        _delete(req, nft, plan, addresses, _owner(req))
+        _delete(nft, plan, addresses, _owner(req))
 
 
 def teardown(req: Request, conf: FirewallConf, addresses: Sequence[str] | None) -> None:
@@ -144,31 +146,29 @@ def teardown(req: Request, conf: FirewallConf, addresses: Sequence[str] | None) 
         strays = [address for address in addresses or () if address not in held]
         attempt_all(
             (
-                *_deletions(req, nft, conf, [r for r in records if r.owner == owner.text]),
+                *_deletions(nft, conf, [r for r in records if r.owner == owner.text]),
                 *([(_delete_strays, req, nft, conf, strays)] if strays else []),
             )
         )
 
 
 def _deletions(
-    req: Request, nft: NftSocket, conf: FirewallConf, records: Iterable[firewall.Record]
+    nft: NftSocket, conf: FirewallConf, records: Iterable[firewall.Record]
 ) -> list[tuple[object, ...]]:
     """Return the steps that remove what is recorded, for `attempt_all`."""
     groups: dict[tuple[str, str], list[str]] = {}
     for record in records:
         groups.setdefault((record.owner, record.means), []).append(record.address)
     return [
-        (_delete, req, nft, Plan(means, conf.sources_zone), addresses, Owner.of_text(owner))
+        (_delete, nft, Plan(means, conf.sources_zone), addresses, Owner.of_text(owner))
         for (owner, means), addresses in groups.items()
     ]
 
 
-def _delete(
-    req: Request, nft: NftSocket, plan: Plan, addresses: Sequence[str], owner: Owner
-) -> None:
+def _delete(nft: NftSocket, plan: Plan, addresses: Sequence[str], owner: Owner) -> None:
     """Stop letting addresses through; the record goes last."""
     if plan.means == FIREWALLD:
-        firewalld.remove_sources(_bus(req), plan.zone, _sources(addresses))
+        firewalld.remove_sources(_bus(), plan.zone, _sources(addresses))
     elif plan.means == _LEGACY:
         iptables_filter.delete(nft.netns, addresses)
     firewall.delete(nft, plan.record(), addresses, owner)
@@ -179,10 +179,10 @@ def _delete_strays(
 ) -> None:
     """Remove what the reference has made for addresses; nothing of that is recorded."""
     means = conf.backend if conf.backend in BACKENDS else ""
-    means = means or (FIREWALLD if firewalld.runs(_bus(req)) else IPTABLES)
+    means = means or (FIREWALLD if firewalld.runs(_bus()) else IPTABLES)
     if means == IPTABLES and iptables_filter.is_installed() and not iptables_filter.by_netlink():
         means = _LEGACY
-    _delete(req, nft, Plan(means, conf.sources_zone), addresses, _owner(req))
+    _delete(nft, Plan(means, conf.sources_zone), addresses, _owner(req))
 
 
 def check(req: Request, conf: FirewallConf, addresses: Sequence[str], bridge: str) -> None:
@@ -198,20 +198,20 @@ def check(req: Request, conf: FirewallConf, addresses: Sequence[str], bridge: st
         groups: dict[tuple[str, str], list[str]] = {}
         for address in addresses:
             # Policies of older releases of the reference have other comments.
-            key = (by[address], bridge) if address in by else (choose(req, conf), "")
+            key = (by[address], bridge) if address in by else (choose(conf), "")
             groups.setdefault(key, []).append(address)
         for (means, policed), group in groups.items():
-            _see(req, nft, Plan.of(conf, means, policed), group, owner)
+            _see(nft, Plan.of(conf, means, policed), group, owner)
 
 
-def _see(req: Request, nft: NftSocket, plan: Plan, addresses: Sequence[str], owner: Owner) -> None:
+def _see(nft: NftSocket, plan: Plan, addresses: Sequence[str], owner: Owner) -> None:
     """See that addresses are let through by one of the means."""
     firewall.see(nft, plan.record(), addresses, owner)
     rules = plan.by_programs(addresses)
     if rules is not None:
         iptables_filter.see(nft.netns, rules)
     if plan.means == FIREWALLD:
-        firewalld.see_sources(_bus(req), plan.zone, _sources(addresses))
+        firewalld.see_sources(_bus(), plan.zone, _sources(addresses))
 
 
 def gc(req: Request, conf: FirewallConf, valid: Collection[tuple[str, str]]) -> None:
@@ -229,7 +229,7 @@ def gc(req: Request, conf: FirewallConf, valid: Collection[tuple[str, str]]) -> 
             for record in firewall.recorded(nft, means)
             if _network(record.owner) == ours and record.owner not in spared
         ]
-        attempt_all(_deletions(req, nft, conf, stale))
+        attempt_all(_deletions(nft, conf, stale))
 
 
 def require(req: Request, conf: FirewallConf) -> None:
@@ -238,8 +238,8 @@ def require(req: Request, conf: FirewallConf) -> None:
     Raises:
         OSError: it is not.
     """
-    means = choose(req, conf)
-    if means == FIREWALLD and not firewalld.runs(_bus(req)):
+    means = choose(conf)
+    if means == FIREWALLD and not firewalld.runs(_bus()):
         raise FileNotFoundError("firewalld does not run")
     if means != NFTABLES and conf.has_policy:
         iptables_filter.by_netlink()
@@ -257,9 +257,9 @@ def _sources(addresses: Iterable[str]) -> list[str]:
     return [f"{address}/{128 if ':' in address else 32}" for address in addresses]
 
 
-def _bus(req: Request) -> str:
-    """Return where the system's bus is."""
-    return req.env.get("DBUS_SYSTEM_BUS_ADDRESS") or DEFAULT_ADDRESS
+def _bus() -> str:
+    """Return where the system's bus is, as this process is told."""
+    return environ.get("DBUS_SYSTEM_BUS_ADDRESS") or DEFAULT_ADDRESS
 
 
 def _owner(req: Request) -> Owner:

@@ -39,7 +39,7 @@ def add(req: Request) -> Result:
     if addresses:
         _require_place(req, conf)
         with Session(req) as session:
-            plan = firewalls.Plan.of(conf, firewalls.choose(req, conf), bridge)
+            plan = firewalls.Plan.of(conf, firewalls.choose(conf), bridge)
             firewalls.setup(session, plan, addresses)
     return result
 
