@@ -36,15 +36,13 @@ class FirewallConf(NetConf):
     """The keys of the reference's firewall plugin, version 1.9."""
 
     backend = field("backend", narrowed(TEXT, enum=list(BACKENDS)), "")
-    """Who lets pods through: `firewalld`, `iptables` or `nftables`; without one the first that is
-    there."""
+    """Who lets pods through; empty: firewalld if it runs, else iptables if it is installed."""
     admin_chain = field("iptablesAdminChainName", TEXT, "")
     """Chain of iptables that is asked before pods are let through; without one `CNI-ADMIN`."""
     zone = field("firewalldZone", TEXT, "")
     """Zone of firewalld that pods' addresses belong to; without one `trusted`."""
     ingress_policy = field("ingressPolicy", narrowed(TEXT, enum=list(_POLICIES)), "")
-    """Who reaches the pods of the bridge: `open` everybody, `same-bridge` no other bridges that
-    have such a policy, `isolated` nor other pods of the bridge."""
+    """Whom the bridge's pods do not hear: other bridges with a policy; `isolated`: nor its own."""
 
     @property
     def admin(self) -> str:
