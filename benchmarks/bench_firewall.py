@@ -6,10 +6,11 @@ from contextlib import ExitStack
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
+from benchmarks import ports
 from benchmarks.attachments import PODS, WARM_UP, seated
 from benchmarks.harness import Report, alternate, require
 from benchmarks.targets.both import PLUGINS
-from benchmarks.workloads import BRIDGE, Network, Pod
+from benchmarks.workloads import Network, Pod
 
 if TYPE_CHECKING:
     from benchmarks.harness import Plan
@@ -85,19 +86,10 @@ def _check(node: Node, address: str, *, there: bool) -> None:
 
 def _conf(pod: Pod, network: Network, policy: str) -> dict[str, Any]:
     """Return what a runtime sends for a pod on the bridge."""
-    address = {"address": f"{network.address(pod.number)}/16", "interface": 2}
     return {
         "cniVersion": "1.0.0",
         "name": network.name,
         "type": "firewall",
         "ingressPolicy": policy,
-        "prevResult": {
-            "cniVersion": "1.0.0",
-            "interfaces": [
-                {"name": BRIDGE},
-                {"name": f"v{pod.number}"},
-                {"name": "eth0", "sandbox": pod.netns},
-            ],
-            "ips": [address],
-        },
+        "prevResult": ports.previous(pod, network),
     }

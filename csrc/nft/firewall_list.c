@@ -2,44 +2,18 @@
 #include "nft/firewall_table.h"
 
 #include "base/err.h"
-#include "base/grow.h"
-#include "nft/owner.h"
+#include "nft/pods.h"
 
 #include <errno.h>
 #include <stdlib.h>
 #include <string.h>
-
-struct list {
-    const char *owner; /* whose; NULL: everybody's */
-    uint8_t family;
-    struct cnif_masq_entry *entries;
-    size_t count;
-    size_t room;
-};
-
-static int keep_entry(const struct cnif_nft_seen_element *element, void *arg)
-{
-    struct list *list = arg;
-    struct cnif_masq_entry *entry;
-
-    if (list->owner && strcmp(list->owner, element->comment) != 0)
-        return 0;
-    if (cnif_grow(&list->entries, &list->room, list->count, sizeof(*list->entries)) < 0)
-        return -ENOMEM;
-    entry = &list->entries[list->count++];
-    memset(entry, 0, sizeof(*entry));
-    entry->ip.family = list->family;
-    memcpy(entry->ip.bytes, element->key, sizeof(entry->ip.bytes));
-    memcpy(entry->owner, element->comment, sizeof(entry->owner) - 1);
-    return 0;
-}
 
 int cnif_firewall_list(struct cnif_nlsock *sock, const char *means, const struct cnif_owner *owner,
                        struct cnif_masq_entry **ret_entries, size_t *ret_count,
                        struct cnif_err *reterr)
 {
     char text[CNIF_OWNER_MAX];
-    struct list list = {.owner = owner ? text : NULL};
+    struct cnif_pod_list list = {.owner = owner ? text : NULL};
     size_t i;
     int r = 0;
 
@@ -50,7 +24,8 @@ int cnif_firewall_list(struct cnif_nlsock *sock, const char *means, const struct
 
         cnif_firewall_set(name, means, &cnif_nft_families[i]);
         list.family = cnif_nft_families[i].family;
-        r = cnif_nft_each_element(sock, &cnif_firewall_table, name, keep_entry, &list, reterr);
+        r = cnif_nft_each_element(sock, &cnif_firewall_table, name, cnif_pod_list_keep, &list,
+                                  reterr);
     }
     if (r < 0) {
         free(list.entries);

@@ -32,16 +32,27 @@ def add(req: Request) -> Result:
         OSError: the kernel, firewalld or iptables refused; nothing is left behind.
         RunCold: firewalld has to be asked where the caller is.
     """
-    conf = load(req)
-    result = required_prev_result(req)
+    conf, result, bridge = _wanted(req)
     addresses = addresses_of(result)
-    bridge = bridge_of(conf, result)
     if addresses:
-        _require_place(req, conf)
         with Session(req) as session:
             plan = firewalls.Plan.of(conf, firewalls.choose(conf), bridge)
             firewalls.setup(session, plan, addresses)
     return result
+
+
+def _wanted(req: Request) -> tuple[FirewallConf, Result, str]:
+    """Return the configuration, the result of the plugin before, and the bridge with a policy.
+
+    Raises:
+        CNIError: one of them is not usable.
+        RunCold: firewalld has to be asked where the caller is.
+    """
+    conf = load(req)
+    result = required_prev_result(req)
+    bridge = bridge_of(conf, result)
+    _require_place(req, conf)
+    return conf, result, bridge
 
 
 def _require_place(req: Request, conf: FirewallConf) -> None:
@@ -57,12 +68,9 @@ def check(req: Request) -> None:
         CNIError: they are not, or there is no previous result to compare with.
         RunCold: firewalld has to be asked where the caller is.
     """
-    conf = load(req)
-    result = required_prev_result(req)
+    conf, result, bridge = _wanted(req)
     addresses = addresses_of(result)
-    bridge = bridge_of(conf, result)
     if addresses:
-        _require_place(req, conf)
         firewalls.check(req, conf, addresses, bridge)
 
 
