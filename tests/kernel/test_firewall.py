@@ -12,9 +12,10 @@ from cnifast.kernel import firewall
 from cnifast.kernel.nft import NftSocket, Owner
 from cnifast.protocol.errors import CNIError
 from helpers import nsutil
-from helpers.firewalled import SECOND, Firewalled, Pod, is_kept_from, reaches
+from helpers.firewalled import SECOND, SOON, VERSION, Firewalled, Pod, is_kept_from, reaches
 from helpers.flavour import choose
 from helpers.node import need_tools
+from helpers.packets import ping
 from helpers.routed import NEIGHBOUR
 
 if TYPE_CHECKING:
@@ -393,3 +394,26 @@ def test_many_at_once(scene: Firewalled, means: str, workers: list[str]) -> None
         rules = [line for line in node.run("iptables -S").splitlines() if line[:2] == "-A"]
         assert len(set(rules)) == len(rules)
         assert len([rule for rule in rules if rule.startswith("-A CNI-FORWARD -s")]) == 8 * 3
+
+
+@pytest.mark.parametrize("policy", ["same-bridge", "isolated"])
+def test_behind_the_bridge_plugin(node: Node, means: str, policy: str) -> None:
+    """In a chain with bridge, pods reach their own network as the policy says, and no other one."""
+    node.run("sysctl -qw net.bridge.bridge-nf-call-iptables=1")
+    pods = {name: node.new_container(name) for name in ("foo1", "foo2", "bar1")}
+    addresses = {}
+    for name, pod in pods.items():
+        network = name[:3]
+        subnet = "10.88.3.0/24" if network == "foo" else "10.88.4.0/24"
+        base = {"cniVersion": VERSION, "name": network}
+        ipam = {"type": "host-local", "subnet": subnet, "routes": [{"dst": "0.0.0.0/0"}]}
+        conf = {**base, "type": "bridge", "bridge": network, "isGateway": True, "ipam": ipam}
+        who = {"container_id": name, "netns": pod.path, "ifname": "eth0"}
+        result = plugins.add("bridge", conf, **who)
+        addresses[name] = result.ips[0].address.partition("/")[0]
+        chained = {**base, "type": "firewall", "prevResult": result.to_json(VERSION)}
+        plugins.add("firewall", {**chained, **options(means, ingressPolicy=policy)}, **who)
+    assert ping(pods["foo1"].fd, addresses["foo2"]) is (policy == "same-bridge")
+    assert not ping(pods["foo1"].fd, addresses["bar1"], timeout=SOON)
+    assert not ping(pods["bar1"].fd, addresses["foo1"], timeout=SOON)
+    assert ping(pods["foo1"].fd, "10.88.3.1")
