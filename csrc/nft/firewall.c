@@ -26,6 +26,7 @@ struct work {
     char owner[CNIF_OWNER_MAX];
     struct cnif_nft_look looks[CNIF_NFT_LOOK_MAX];
     size_t n_looks;
+    struct cnif_nft_look *kept[2]; /* handles of rules, of each family; NULL: not looked at */
     char object[OBJECT_MAX];
     bool more; /* than one batch could hold */
 };
@@ -97,55 +98,82 @@ static bool has_family(const struct work *work, uint8_t family)
     return false;
 }
 
-/* See what iptables has; *ret_complete if nothing of the fixed part is missing. */
-static int look_at_iptables(const struct work *work, struct cnif_xt_filter filters[2],
-                            bool *ret_complete)
+/* Whether a rule about an address of the family may be there: somebody has recorded one. */
+static bool may_have_rules(const struct work *work, uint8_t family)
 {
     size_t i;
 
-    for (i = 0; i < 2; i++) {
+    for (i = 0; i < work->n_ips; i++) {
+        if (work->ips[i].family == family && work->looks[i].found)
+            return true;
+    }
+    return false;
+}
+
+/* See what iptables has; all of it, or what is enough to add the rest. */
+static int look_at_iptables(const struct work *work, struct cnif_xt_filter filters[2], bool all)
+{
+    size_t i;
+    int r = 0;
+
+    for (i = 0; i < 2 && r == 0; i++) {
         const struct cnif_nft_family *family = &cnif_nft_families[i];
-        int r;
+        bool addresses = all || may_have_rules(work, family->family);
 
         filters[i] = (struct cnif_xt_filter){.family = family, .complete = true};
         if (work->firewall->rules != CNIF_FIREWALL_IPTABLES || !has_family(work, family->family))
             continue;
         cnif_xt_filter_init(&filters[i], family, work->firewall, work->ips, work->n_ips);
-        r = cnif_xt_filter_look(work->sock, &filters[i], work->reterr);
-        if (r < 0)
-            return r;
+        if (work->kept[i] && work->kept[i]->found)
+            r = cnif_xt_filter_recall(work->sock, &filters[i], work->kept[i]->comment,
+                                      work->reterr);
+        if (r == 0)
+            r = cnif_xt_filter_look(work->sock, &filters[i], addresses, work->reterr);
     }
-    *ret_complete = filters[0].complete && filters[1].complete;
-    return 0;
+    return r;
+}
+
+/* Remember where rules have been seen. */
+static void write_kept(struct cnif_nlbuf *buf, const struct cnif_nft_look *kept,
+                       const struct cnif_xt_filter *filter)
+{
+    char text[CNIF_XT_KEPT_MAX];
+
+    if (!kept || !kept->set_found || !filter->complete)
+        return;
+    cnif_xt_filter_remember(filter, kept->found ? kept->comment : "", text);
+    write_element(buf, kept, text);
 }
 
 /*
- * The generation matters where something is replaced, and where rules are added whose
- * absence was seen: they must not be there twice.
+ * The generation matters where something is replaced, and where rules are added that all
+ * share, whose absence was seen: they must not be there twice.
  */
 static int write_add(struct cnif_nlbuf *buf, uint32_t genid, void *arg)
 {
     const struct work *work = arg;
     struct cnif_xt_filter filters[2];
-    bool complete;
     bool tied;
     size_t i;
-    int r = look_at_iptables(work, filters, &complete);
+    int r = look_at_iptables(work, filters, false);
 
     if (r < 0)
         return r;
-    tied = !complete || !work->looks[0].set_found;
-    for (i = 0; i < work->n_looks; i++)
-        tied |= i < work->n_ips && work->looks[i].found &&
-                strcmp(work->looks[i].comment, work->owner) != 0;
+    tied = !filters[0].complete || !filters[1].complete || !work->looks[0].set_found;
+    for (i = 0; i < work->n_ips; i++)
+        tied |= work->looks[i].found && strcmp(work->looks[i].comment, work->owner) != 0;
     cnif_nft_batch_begin(buf, tied ? genid : 0);
     if (!work->looks[0].set_found)
         cnif_firewall_table_write(buf, work->firewall->means,
                                   work->firewall->rules == CNIF_FIREWALL_OWN_TABLE);
-    for (i = 0; i < work->n_looks; i++)
-        write_element(buf, &work->looks[i], i < work->n_ips ? work->owner : NULL);
-    cnif_xt_filter_write(buf, &filters[0]);
-    cnif_xt_filter_write(buf, &filters[1]);
+    for (i = 0; i < work->n_ips; i++)
+        write_element(buf, &work->looks[i], work->owner);
+    for (; i < work->n_looks && work->firewall->rules == CNIF_FIREWALL_OWN_TABLE; i++)
+        write_element(buf, &work->looks[i], NULL);
+    for (i = 0; i < 2; i++) {
+        write_kept(buf, work->kept[i], &filters[i]);
+        cnif_xt_filter_write(buf, &filters[i]);
+    }
     return tied ? CNIF_NFT_TIED : CNIF_NFT_LOOSE;
 }
 
@@ -190,9 +218,23 @@ static void look_for_policy(struct work *work)
         look_for_bridge(work, &cnif_firewall_isolated);
 }
 
+static void look_for_kept(struct work *work)
+{
+    static const struct cnif_ip nobody;
+    size_t i;
+
+    for (i = 0; i < 2 && work->firewall->rules == CNIF_FIREWALL_IPTABLES; i++) {
+        if (!has_family(work, cnif_nft_families[i].family))
+            continue;
+        work->kept[i] = &work->looks[work->n_looks++];
+        cnif_firewall_look(work->kept[i], CNIF_FIREWALL_KEPT, &nobody, &cnif_nft_families[i]);
+    }
+}
+
 static int add_some(struct work *work)
 {
     look_for_policy(work);
+    look_for_kept(work);
     return change(work, "let through", write_add);
 }
 
@@ -276,8 +318,7 @@ int cnif_firewall_delete(struct cnif_nlsock *sock, const struct cnif_firewall *f
 static int check_iptables(struct work *work)
 {
     struct cnif_xt_filter filters[2];
-    bool complete;
-    int r = look_at_iptables(work, filters, &complete);
+    int r = look_at_iptables(work, filters, true);
 
     if (r == 0)
         r = cnif_xt_filter_require(&filters[0], work->reterr);

@@ -9,6 +9,9 @@
  *       set MEANS4 { type ipv4_addr                   # "nftables4", "iptables4", ...
  *           elements = { 10.1.0.5 comment "CONTAINER eth0 NETWORK" } }
  *       set MEANS6 { type ipv6_addr }
+ *       set kept4 { type ipv4_addr                    # where rules of iptables have been seen
+ *           elements = { 0.0.0.0 comment "4 5 17" } } # handles, see nft/xtfilter.c
+ *       set kept6 { type ipv6_addr }
  *       set bridges { type ifname }                   # those with an ingress policy
  *       set same-bridge { type ifname . ifname }      # each of them twice
  *       set isolated { type ifname . ifname }         # the same, of those whose pods are isolated

@@ -106,12 +106,11 @@ static void write_rules(struct cnif_nlbuf *buf)
     }
 }
 
-void cnif_firewall_table_write(struct cnif_nlbuf *buf, const char *means, bool rules)
+static void write_sets(struct cnif_nlbuf *buf, const char *means)
 {
     char name[CNIF_FIREWALL_SET_MAX];
     size_t i;
 
-    cnif_nft_table_add(buf, &cnif_firewall_table);
     for (i = 0; i < 2; i++) {
         const struct cnif_nft_family *family = &cnif_nft_families[i];
         struct cnif_nft_set set = {
@@ -120,6 +119,14 @@ void cnif_firewall_table_write(struct cnif_nlbuf *buf, const char *means, bool r
         cnif_firewall_set(name, means, family);
         cnif_nft_set_add(buf, &cnif_firewall_table, &set);
     }
+}
+
+void cnif_firewall_table_write(struct cnif_nlbuf *buf, const char *means, bool rules)
+{
+    cnif_nft_table_add(buf, &cnif_firewall_table);
+    write_sets(buf, means);
     if (rules)
         write_rules(buf);
+    else
+        write_sets(buf, CNIF_FIREWALL_KEPT);
 }

@@ -8,6 +8,9 @@
 #include "nft/look.h"
 
 #define CNIF_FIREWALL_SET_MAX 32
+/* Stands for a means in the names of the sets that remember handles, see nft/xtfilter.h. */
+#define CNIF_FIREWALL_KEPT "kept"
+
 #define CNIF_FIREWALL_FORWARD "forward"
 #define CNIF_FIREWALL_RULES   6 /* in that chain */
 

@@ -111,6 +111,8 @@ void cnif_nft_rule_end(struct cnif_nlbuf *buf, size_t rule, const char *comment)
 /* Delete the rule `handle`; 0: all rules of the chain. */
 void cnif_nft_rule_delete(struct cnif_nlbuf *buf, const struct cnif_nft_table *table,
                           const char *chain, uint64_t handle);
+void cnif_nft_rule_get(struct cnif_nlbuf *buf, const struct cnif_nft_table *table,
+                       const char *chain, uint64_t handle);
 void cnif_nft_rule_dump(struct cnif_nlbuf *buf, const struct cnif_nft_table *table,
                         const char *chain);
 

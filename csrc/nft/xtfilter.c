@@ -5,8 +5,11 @@
 
 #include <arpa/inet.h>
 #include <errno.h>
+#include <inttypes.h>
 #include <linux/netfilter.h>
 #include <linux/netfilter/nf_tables.h>
+#include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 
 #define BASE   "FORWARD"
@@ -29,8 +32,14 @@ static struct cnif_xt_rule *place(struct cnif_xt_filter *filter, const char *cha
 {
     struct cnif_xt_place *at = &filter->places[filter->count++];
 
-    *at = (struct cnif_xt_place){.chain = chain, .first = first};
+    *at = (struct cnif_xt_place){.chain = chain, .first = first, .keeper = -1};
     return &at->rule;
+}
+
+/* The rule that was placed last is remembered. */
+static void keep(struct cnif_xt_filter *filter, int keeper)
+{
+    filter->places[filter->count - 1].keeper = keeper;
 }
 
 static void place_accept(struct cnif_xt_filter *filter, const char *admin,
@@ -40,8 +49,10 @@ static void place_accept(struct cnif_xt_filter *filter, const char *admin,
 
     *place(filter, BASE, true) =
         (struct cnif_xt_rule){.comment = SAID, .code = NFT_JUMP, .chain = ACCEPT};
+    keep(filter, 0);
     *place(filter, ACCEPT, true) =
         (struct cnif_xt_rule){.comment = SAID_ADMIN, .code = NFT_JUMP, .chain = admin};
+    keep(filter, 1);
     for (i = 0; i < count; i++) {
         if (ips[i].family != filter->family->family)
             continue;
@@ -58,6 +69,7 @@ static void place_policy(struct cnif_xt_filter *filter, const char *bridge, bool
 
     *place(filter, BASE, true) =
         (struct cnif_xt_rule){.comment = SAID_POLICIES, .code = NFT_JUMP, .chain = STAGE1};
+    keep(filter, 2);
     *place(filter, STAGE1, true) = (struct cnif_xt_rule){.iif = bridge,
                                                          .oif = bridge,
                                                          .not_oif = true,
@@ -106,6 +118,7 @@ static int mark_found(const struct cnif_nft_seen_rule *rule, void *arg)
         if (!at->found && strcmp(at->chain, reading->chain) == 0 &&
             cnif_xt_rule_is(&seen, &at->rule)) {
             at->found = true;
+            at->handle = rule->handle;
             return 0;
         }
     }
@@ -117,28 +130,119 @@ static bool is_fixed(const struct cnif_xt_place *at)
     return !at->rule.from && !at->rule.to;
 }
 
-int cnif_xt_filter_look(struct cnif_nlsock *sock, struct cnif_xt_filter *filter,
+/* Whether a chain has to be read: something of it has not been seen. */
+static bool is_asked(const struct cnif_xt_filter *filter, const char *chain, bool addresses)
+{
+    size_t i;
+
+    for (i = 0; i < filter->count; i++) {
+        const struct cnif_xt_place *at = &filter->places[i];
+
+        if (!at->found && (addresses || is_fixed(at)) && strcmp(at->chain, chain) == 0)
+            return true;
+    }
+    return false;
+}
+
+int cnif_xt_filter_look(struct cnif_nlsock *sock, struct cnif_xt_filter *filter, bool addresses,
                         struct cnif_err *reterr)
 {
     static const char *const chains[] = {BASE, ACCEPT, STAGE1, STAGE2};
     const struct cnif_nft_table table = table_of(filter->family);
     size_t i;
+    int r = 0;
 
-    for (i = 0; i < filter->count; i++)
-        filter->places[i].found = false;
-    for (i = 0; i < sizeof(chains) / sizeof(chains[0]); i++) {
+    for (i = 0; i < sizeof(chains) / sizeof(chains[0]) && r == 0; i++) {
         struct reading reading = {filter, chains[i]};
-        bool asked = i == 0 || (i == 1 ? filter->firewall->admin : filter->firewall->bridge);
-        int r =
-            asked ? cnif_nft_each_rule(sock, &table, chains[i], mark_found, &reading, reterr) : 0;
 
-        if (r < 0)
-            return r;
+        if (is_asked(filter, chains[i], addresses))
+            r = cnif_nft_each_rule(sock, &table, chains[i], mark_found, &reading, reterr);
     }
     filter->complete = true;
     for (i = 0; i < filter->count; i++)
         filter->complete &= filter->places[i].found || !is_fixed(&filter->places[i]);
+    return r;
+}
+
+static void read_kept(const char *kept, uint64_t handles[CNIF_XT_KEPT])
+{
+    size_t i;
+
+    for (i = 0; i < CNIF_XT_KEPT; i++) {
+        char *end;
+
+        handles[i] = strtoull(kept, &end, 10);
+        kept = end;
+    }
+}
+
+/* Rules that are got by their handles, in the order of the requests. */
+struct recall {
+    const struct cnif_nft_family *family;
+    struct cnif_xt_place *asked[CNIF_XT_KEPT];
+    uint64_t handles[CNIF_XT_KEPT];
+};
+
+static int recalled(const struct nlmsghdr *nlh, unsigned index, void *arg)
+{
+    struct recall *recall = arg;
+    struct cnif_nft_seen_rule rule;
+    struct cnif_xt_seen seen;
+
+    if (index >= CNIF_XT_KEPT || !recall->asked[index] || !cnif_nft_rule_parse(nlh, &rule))
+        return 0;
+    cnif_xt_rule_read(&seen, recall->family, rule.expressions);
+    if (rule.handle == recall->handles[index] &&
+        cnif_xt_rule_is(&seen, &recall->asked[index]->rule)) {
+        recall->asked[index]->found = true;
+        recall->asked[index]->handle = rule.handle;
+    }
     return 0;
+}
+
+int cnif_xt_filter_recall(struct cnif_nlsock *sock, struct cnif_xt_filter *filter, const char *kept,
+                          struct cnif_err *reterr)
+{
+    _Alignas(8) uint8_t data[1024];
+    const struct cnif_nft_table table = table_of(filter->family);
+    struct recall recall = {.family = filter->family};
+    uint64_t handles[CNIF_XT_KEPT];
+    struct cnif_nlbuf buf;
+    size_t i;
+    int r;
+
+    read_kept(kept, handles);
+    cnif_nlbuf_init(&buf, data, sizeof(data));
+    for (i = 0; i < filter->count; i++) {
+        struct cnif_xt_place *at = &filter->places[i];
+
+        if (at->keeper < 0 || !handles[at->keeper])
+            continue;
+        recall.asked[buf.count] = at;
+        recall.handles[buf.count] = handles[at->keeper];
+        cnif_nft_rule_get(&buf, &table, at->chain, handles[at->keeper]);
+    }
+    if (!buf.count)
+        return 0;
+    r = cnif_nlsock_talk(sock, &buf, table.name, recalled, &recall, NULL, reterr);
+    return r == -ENOENT ? 0 : r; /* it will be looked for */
+}
+
+void cnif_xt_filter_remember(const struct cnif_xt_filter *filter, const char *kept,
+                             char text[CNIF_XT_KEPT_MAX])
+{
+    uint64_t handles[CNIF_XT_KEPT];
+    size_t i;
+
+    read_kept(kept, handles);
+    for (i = 0; i < filter->count; i++) {
+        const struct cnif_xt_place *at = &filter->places[i];
+
+        if (at->keeper >= 0 && at->handle)
+            handles[at->keeper] = at->handle;
+    }
+    (void)snprintf(text, CNIF_XT_KEPT_MAX, "%" PRIu64 " %" PRIu64 " %" PRIu64, handles[0],
+                   handles[1], handles[2]);
 }
 
 /* Chains that are there already stay as they are. */

@@ -29,8 +29,14 @@ struct cnif_xt_place {
     const char *chain;
     bool first; /* put before all others of the chain */
     struct cnif_xt_rule rule;
+    int keeper;      /* which of the handles that are remembered is this rule's; -1: none */
+    uint64_t handle; /* 0: not known */
     bool found;
 };
+
+/* Handles that are remembered, as text. */
+#define CNIF_XT_KEPT     3
+#define CNIF_XT_KEPT_MAX 64
 
 /* All rules of one family; it points into what it was made of. */
 struct cnif_xt_filter {
@@ -46,9 +52,22 @@ void cnif_xt_filter_init(struct cnif_xt_filter *filter, const struct cnif_nft_fa
                          const struct cnif_firewall *firewall, const struct cnif_ip *ips,
                          size_t count);
 
-/* See which rules are there. */
-int cnif_xt_filter_look(struct cnif_nlsock *sock, struct cnif_xt_filter *filter,
+/*
+ * See which of the rules that many rules may stand before or behind are where they were when
+ * their handles were remembered.  That spares cnif_xt_filter_look the reading of long chains.
+ */
+int cnif_xt_filter_recall(struct cnif_nlsock *sock, struct cnif_xt_filter *filter, const char *kept,
+                          struct cnif_err *reterr);
+
+/*
+ * See which rules are there; those about addresses are taken for missing unless `addresses`.
+ */
+int cnif_xt_filter_look(struct cnif_nlsock *sock, struct cnif_xt_filter *filter, bool addresses,
                         struct cnif_err *reterr);
+
+/* The handles that have been seen, and for other rules those in `kept`. */
+void cnif_xt_filter_remember(const struct cnif_xt_filter *filter, const char *kept,
+                             char text[CNIF_XT_KEPT_MAX]);
 
 /* Write what is missing. */
 void cnif_xt_filter_write(struct cnif_nlbuf *buf, const struct cnif_xt_filter *filter);

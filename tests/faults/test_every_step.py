@@ -252,9 +252,10 @@ class Scene:
         self.pod = self.node.new_container("pod1")
 
     def rehearse(self) -> list[str]:
-        """Attach and detach once; return the state that leaves."""
-        self.add()
-        self.delete()
+        """Attach and detach, twice because the second time may find more; return what is left."""
+        for _ in range(2):
+            self.add()
+            self.delete()
         return self.state()
 
 

@@ -134,9 +134,10 @@ def test_a_bridge_without_a_policy_is_not_concerned(scene: Firewalled, means: st
 
 
 def test_add_twice_is_add_once(scene: Firewalled, means: str) -> None:
-    """A second ADD adds no rule and no record."""
+    """ADD again adds no rule and no record."""
     conf = options(means, ingressPolicy="isolated")
-    scene.first.add(**conf)
+    for _ in range(2):  # what has been made is seen, and remembered, by the next one
+        scene.first.add(**conf)
     once = scene.node.run("nft list ruleset").replace(" ", "")
     legacy = saved(scene.node)
     scene.first.add(**conf)
@@ -307,6 +308,34 @@ def test_without_iptables_nftables_is_the_default(
     monkeypatch.undo()
     scene.first.delete()
     assert saved(scene.node) == []
+
+
+@of_iptables
+@pytest.mark.parametrize("change", ["flush", "replace", "table", "other chain"])
+def test_rules_that_were_moved(scene: Firewalled, means: str, change: str) -> None:
+    """What ADD remembers of where rules were is not believed when somebody has changed them."""
+    node = scene.node
+    for _ in range(3):
+        scene.first.add(**options(means, ingressPolicy="isolated"))
+    for command, kind in ((c, means.replace("iptables", "nft")) for c in COMMANDS.values()):
+        if change == "flush":
+            node.run(f"{command} -F FORWARD")
+        elif change == "replace":
+            text = node.run(f"{command}-{kind}-save -t filter")
+            node.run(["sh", "-c", f"{command}-{kind}-restore <<'END'\n{text}\nEND"])
+        elif change == "table" and kind == "nft":
+            node.run(f"nft delete table {'ip' if command == 'iptables' else 'ip6'} filter")
+            for port in range(1, 20):  # rules with the handles that those had
+                node.run(f"{command} -A FORWARD -p tcp --dport {port} -j ACCEPT")
+    if change == "other chain":
+        scene.second.add(**options(means, iptablesAdminChainName="OTHER"))
+    scene.second.add(**options(means, ingressPolicy="isolated"))
+    scene.first.add(**options(means, ingressPolicy="isolated"))
+    for pod in (scene.first, scene.second):
+        pod.check()
+    for command in COMMANDS.values():
+        found = [line for line in node.run(f"{command} -S").splitlines() if line[:2] == "-A"]
+        assert len(found) == len(set(found))
 
 
 @of_iptables
