@@ -10,29 +10,41 @@ from benchmarks import ports
 from benchmarks.attachments import PODS, WARM_UP, seated
 from benchmarks.harness import Report, alternate, require
 from benchmarks.targets.both import PLUGINS
-from benchmarks.workloads import Network, Pod
+from benchmarks.workloads import Network, Pod, foreign_rules
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from benchmarks.harness import Plan
     from benchmarks.node import Node
     from benchmarks.targets import Plugins
 
-ROUNDS = 60
-OTHERS = 200
+ROUNDS = 40
+OTHERS = 200  # pods
+RULES = 10_000
 
 
 def run(plan: Plan) -> Report:
     """Ask the question: rules are in the chains of iptables, where the reference has them."""
     report, network = Report(), Network()
+    # What comes behind the question's name, the policy, and what furnishes a node.
+    cases: tuple[tuple[str, str, Callable[[Node], None] | None], ...] = (
+        ("", "open", None),
+        (", same-bridge", "same-bridge", None),
+        (
+            f", {OTHERS} others",
+            "open",
+            partial(_crowd, network=network, count=plan.size(OTHERS, 2)),
+        ),
+        (
+            f", {RULES:,} rules of others",
+            "open",
+            partial(foreign_rules, count=plan.size(RULES, 100)),
+        ),
+    )
     with ExitStack() as stack:
         stands: list[tuple[Plugins, str, str]] = []
-        others = plan.size(OTHERS, 2)
-        for suffix, policy, count in (
-            ("", "open", 0),
-            (", same-bridge", "same-bridge", 0),
-            (f", {OTHERS} others", "open", others),
-        ):
-            furnish = partial(_crowd, network=network, count=count)
+        for suffix, policy, furnish in cases:
             competitors = stack.enter_context(seated(PLUGINS, report, network, furnish=furnish))
             stands += [(competitor, suffix, policy) for competitor in competitors]
         warm_up = 0 if plan.once else WARM_UP
@@ -46,7 +58,7 @@ def run(plan: Plan) -> Report:
                 plan.settle()
                 if number >= warm_up:
                     report.add(f"{command}{suffix}", competitor.name, done.ns)
-    for suffix in ("", ", same-bridge", f", {OTHERS} others"):
+    for suffix, _, _ in cases:
         report.compare(f"ADD{suffix}", "reference", "cnifast", 15, label=f"firewall ADD{suffix}")
         report.compare(f"DEL{suffix}", "reference", "cnifast", label=f"firewall DEL{suffix}")
     return report
@@ -54,8 +66,6 @@ def run(plan: Plan) -> Report:
 
 def _crowd(node: Node, network: Network, count: int) -> None:
     """Have other pods been let through already."""
-    if not count:
-        return
     lines = [":CNI-ADMIN - [0:0]", ":CNI-FORWARD - [0:0]"]
     said = "-m comment --comment"
     lines += [
