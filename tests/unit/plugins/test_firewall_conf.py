@@ -104,13 +104,15 @@ def test_no_previous_result(command: Any, previous: Any) -> None:
         command(request(prevResult=previous))
 
 
-def test_who_asks_firewalld_must_be_where_the_caller_is() -> None:
-    """Where paths mean something else than for the caller, its firewalld is asked by the caller."""
+def test_who_looks_for_iptables_must_be_where_the_caller_is() -> None:
+    """Where paths mean something else than for the caller, only nftables can be seen to."""
     elsewhere = Place(mount_same=False)
-    for conf in ({}, {"backend": "firewalld"}):
+    for conf in ({}, {"backend": "firewalld"}, {"backend": "iptables"}):
         for command in (firewall.add, firewall.check, firewall.delete, firewall.status):
             with pytest.raises(RunCold):
                 command(request(place=elsewhere, prevResult=PREVIOUS, **conf))
     listed = {"cni.dev/valid-attachments": []}
     with pytest.raises(RunCold):
         firewall.gc(request("GC", elsewhere, **listed))
+    conf = {"backend": "nftables", "prevResult": {**PREVIOUS, "ips": []}}
+    assert firewall.add(request(place=elsewhere, **conf)).ips == []

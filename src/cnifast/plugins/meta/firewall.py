@@ -9,7 +9,7 @@ from __future__ import annotations
 from cnifast.plugins import firewalls
 from cnifast.plugins.base import Failures, Session, decode, required_prev_result
 from cnifast.plugins.firewall_conf import (
-    FIREWALLD,
+    NFTABLES,
     FirewallConf,
     addresses_of,
     bridge_of,
@@ -30,7 +30,7 @@ def add(req: Request) -> Result:
     Raises:
         CNIError: the configuration is not usable.
         OSError: the kernel, firewalld or iptables refused; nothing is left behind.
-        RunCold: firewalld has to be asked where the caller is.
+        RunCold: programs and firewalld have to be looked for where the caller is.
     """
     conf, result, bridge = _wanted(req)
     addresses = addresses_of(result)
@@ -46,7 +46,7 @@ def _wanted(req: Request) -> tuple[FirewallConf, Result, str]:
 
     Raises:
         CNIError: one of them is not usable.
-        RunCold: firewalld has to be asked where the caller is.
+        RunCold: programs and firewalld have to be looked for where the caller is.
     """
     conf = load(req)
     result = required_prev_result(req)
@@ -56,8 +56,8 @@ def _wanted(req: Request) -> tuple[FirewallConf, Result, str]:
 
 
 def _require_place(req: Request, conf: FirewallConf) -> None:
-    """Refuse to ask a firewalld that is not the caller's."""
-    if conf.backend in ("", FIREWALLD):
+    """Refuse to ask for a firewalld or an iptables that is not the caller's."""
+    if conf.backend != NFTABLES:
         req.place.require_paths("firewall")
 
 
@@ -66,7 +66,7 @@ def check(req: Request) -> None:
 
     Raises:
         CNIError: they are not, or there is no previous result to compare with.
-        RunCold: firewalld has to be asked where the caller is.
+        RunCold: programs and firewalld have to be looked for where the caller is.
     """
     conf, result, bridge = _wanted(req)
     addresses = addresses_of(result)
@@ -81,7 +81,7 @@ def delete(req: Request) -> None:
 
     Raises:
         CNIError: a step failed; the others were done all the same.
-        RunCold: firewalld has to be asked where the caller is.
+        RunCold: programs and firewalld have to be looked for where the caller is.
     """
     failures = Failures()
     found: list[FirewallConf] = []
@@ -106,7 +106,7 @@ def gc(req: Request) -> None:
     Raises:
         CNIError: the list is missing or malformed.
         OSError: a step failed; the others were done all the same.
-        RunCold: firewalld has to be asked where the caller is.
+        RunCold: programs and firewalld have to be looked for where the caller is.
     """
     conf = decode(FirewallConf, req)
     _require_place(req, conf)
@@ -118,7 +118,7 @@ def status(req: Request) -> None:
 
     Raises:
         CNIError: it is not there, or the configuration is not usable.
-        RunCold: firewalld has to be asked where the caller is.
+        RunCold: programs and firewalld have to be looked for where the caller is.
     """
     conf = load(req)
     _require_place(req, conf)
