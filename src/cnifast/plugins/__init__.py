@@ -38,6 +38,7 @@ MODULES = {
     "static": "cnifast.ipam.static",
     "bandwidth": "cnifast.plugins.meta.bandwidth",
     "tuning": "cnifast.plugins.meta.tuning",
+    "firewall": "cnifast.plugins.meta.firewall",
 }
 NAMES = tuple(MODULES)
 
