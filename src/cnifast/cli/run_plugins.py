@@ -55,7 +55,7 @@ class _Programs(ProcessExec):
     __slots__ = ("exits",)
 
     def __init__(self, *, exits: bool, timeout: float | None) -> None:
-        super().__init__(timeout=timeout)
+        super().__init__(timeout=timeout, apart=True)
         self.exits = exits
 
     def find_in_path(self, plugin: str, path: str) -> str:
@@ -82,11 +82,15 @@ class _Call(ProcessCall):
     def __init__(self, exec_: _Programs, args: Args) -> None:
         super().__init__(exec_, args)
         self._args = args
+        # Signals end the wait for a program; waiting for a file descriptor as well takes longer.
+        self._cancel = None
         self._exits = exec_.exits
         self._ours: Call | None = None
 
     def with_result(self, found: str, conf: Input) -> Result:
         """Run a plugin; see `cnifast.invoke.call.Call`."""
+        if self._args.cancel is not None:
+            self._args.cancel.check()
         if found:
             return super().with_result(found, conf)
         return self._here().with_result(found, conf)
@@ -117,7 +121,7 @@ def _here(*, exits: bool, timeout: float | None) -> InProcessExec:
     paths.complete()
     from cnifast.libcni.inprocess import InProcessExec
 
-    return InProcessExec(ProcessExec(timeout=timeout), exits=exits)
+    return InProcessExec(ProcessExec(timeout=timeout, apart=True), exits=exits)
 
 
 def _settings() -> tuple[str, str]:

@@ -6,6 +6,7 @@ import os
 import sys
 
 from cnifast.cli import paths
+from cnifast.invoke.options import count, kind, whole
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -23,9 +24,18 @@ def configure(parser: ArgumentParser) -> None:
         "--socket", metavar="PATH", help="listen here (default: the configuration's, or systemd's)"
     )
     parser.add_argument(
-        "--idle", metavar="SECONDS", type=int, default=0, help="end when nobody called for so long"
+        "--idle",
+        metavar="SECONDS",
+        type=kind(whole),
+        default=0,
+        help="end when nobody called for so long (default: 0, never)",
     )
-    parser.add_argument("--threads", metavar="N", type=int, help="calls to work on at once")
+    parser.add_argument(
+        "--threads",
+        metavar="N",
+        type=kind(count),
+        help="calls to work on at once (default: the configuration's)",
+    )
 
 
 def run(args: Namespace) -> int:

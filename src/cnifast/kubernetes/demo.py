@@ -16,6 +16,7 @@ from concurrent.futures import ThreadPoolExecutor
 from typing import TYPE_CHECKING
 
 from cnifast.invoke import node
+from cnifast.invoke.options import count, kind
 from cnifast.ipam.listing import entries, networks
 from cnifast.kernel import Handle
 from cnifast.kubernetes.cni import DEFAULT_BIN_DIR, DEFAULT_CONF_DIR, CNINetworkPlugin
@@ -131,12 +132,14 @@ def main(arguments: list[str] | None = None) -> int:
 def _parse(arguments: list[str] | None) -> argparse.Namespace:
     """Return the options."""
     parser = argparse.ArgumentParser("python -m cnifast.kubernetes.demo", description=__doc__)
-    parser.add_argument("--pods", type=_positive, default=200, metavar="N")
-    parser.add_argument("--at-a-time", type=_positive, default=20, metavar="K")
-    parser.add_argument("--workers", type=_positive, default=16, metavar="W", help="threads")
+    number = kind(count)
+    parser.add_argument("--pods", type=number, default=200, metavar="N")
+    parser.add_argument("--at-a-time", type=number, default=20, metavar="K")
+    parser.add_argument("--workers", type=number, default=16, metavar="W", help="threads")
     parser.add_argument("--network-plugin", choices=("kubenet", "cni"), default="kubenet")
     parser.add_argument("--pod-cidr", default=POD_CIDR, metavar="CIDR[,CIDR]")
-    parser.add_argument("--hairpin-mode", choices=list(HairpinMode), default=HairpinMode.NONE)
+    modes = [mode.value for mode in HairpinMode]
+    parser.add_argument("--hairpin-mode", choices=modes, default=HairpinMode.NONE.value)
     parser.add_argument("--conf-dir", default=DEFAULT_CONF_DIR, metavar="DIR", help="of cni")
     parser.add_argument("--bin-dir", default=DEFAULT_BIN_DIR, metavar="DIR", help="of cni")
     parser.add_argument("--here", action="store_true", help="on this host, not on a private node")
@@ -144,18 +147,6 @@ def _parse(arguments: list[str] | None) -> argparse.Namespace:
     parser.add_argument("--json", action="store_true", help="print the figures as JSON")
     parser.add_argument(node.INSIDE, action="store_true", help=argparse.SUPPRESS)
     return parser.parse_args(arguments)
-
-
-def _positive(text: str) -> int:
-    """Return a number above 0.
-
-    Raises:
-        ValueError: it is something else.
-    """
-    number = int(text)
-    if number < 1:
-        raise ValueError(text)
-    return number
 
 
 def _demonstrate(args: argparse.Namespace) -> int:
@@ -167,7 +158,11 @@ def _demonstrate(args: argparse.Namespace) -> int:
     ]
     with ProcessHost() as host:
         plugin = init_network_plugin(
-            plugins, args.network_plugin, host, args.hairpin_mode, DEFAULT_NON_MASQUERADE_CIDR
+            plugins,
+            args.network_plugin,
+            host,
+            HairpinMode(args.hairpin_mode),
+            DEFAULT_NON_MASQUERADE_CIDR,
         )
         detail = {NET_PLUGIN_EVENT_POD_CIDR_CHANGE_DETAIL_CIDR: args.pod_cidr}
         plugin.event(NET_PLUGIN_EVENT_POD_CIDR_CHANGE, detail)
