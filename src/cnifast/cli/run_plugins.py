@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import os
 
+from cnifast.cli.settings import mode_and_socket
 from cnifast.invoke.process import ProcessCall, ProcessExec
 from cnifast.protocol.errors import CNIError
 
@@ -17,9 +18,6 @@ if TYPE_CHECKING:
     from cnifast.libcni.inprocess import InProcessExec
     from cnifast.protocol.result import Result
 
-CONFIG = "/etc/cnifast/config.toml"
-SOCKET = "/run/cnifast/cnifast.sock"
-
 
 class Plugins:
     """What runs the plugins of a command.
@@ -27,12 +25,15 @@ class Plugins:
     Args:
         exits: this process ends with the command.
         timeout: seconds after which the program of a plugin is killed.
+
+    Raises:
+        CNIError: the settings of the service make no sense.
     """
 
     __slots__ = ("_leave", "exec")
 
     def __init__(self, *, exits: bool, timeout: float | None = None) -> None:
-        mode, socket = _settings()
+        mode, socket = mode_and_socket()
         self._leave = ""
         if mode == "required" or (mode != "off" and os.path.exists(socket)):
             self.exec: Exec = _Programs(exits=exits, timeout=timeout)
@@ -122,21 +123,3 @@ def _here(*, exits: bool, timeout: float | None) -> InProcessExec:
     from cnifast.libcni.inprocess import InProcessExec
 
     return InProcessExec(ProcessExec(timeout=timeout, apart=True), exits=exits)
-
-
-def _settings() -> tuple[str, str]:
-    """Return mode and socket of the service, as far as choosing the faster way needs them.
-
-    The whole configuration is read by who depends on it; reading TOML takes longer than a call.
-    """
-    found = {"service": "auto", "socket": SOCKET}
-    try:
-        with open(CONFIG, encoding="utf-8") as file:
-            for line in file:
-                key, _, value = line.partition("=")
-                if key.strip() in found and value.lstrip().startswith('"'):
-                    found[key.strip()] = value.split('"')[1]
-    except (OSError, ValueError):
-        pass
-    mode = os.environ.get("CNIFAST_SERVICE") or found["service"]
-    return mode, os.environ.get("CNIFAST_SOCKET") or found["socket"]
