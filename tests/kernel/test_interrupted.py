@@ -51,24 +51,28 @@ def assert_nothing_left(node: Node) -> None:
     assert (node.strays(), taken(), list(CACHE.iterdir())) == ([], [], [])
 
 
-@pytest.mark.parametrize("words", [("add", "mynet", NETNS), ("run", "touch", "/run/ran")])
-@pytest.mark.parametrize("mode", ["off", "auto"])
+@pytest.fixture(params=["off", "auto"])
+def either(request: pytest.FixtureRequest, shell: Shell) -> Shell:
+    """The command that runs plugins itself, and with a service their programs."""
+    shell.env["CNIFAST_SERVICE"] = request.param
+    if request.param != "off":
+        request.getfixturevalue("service")
+    return shell
+
+
+ATTACHING = pytest.mark.parametrize(
+    "words", [("add", "mynet", NETNS), ("run", "touch", "/run/ran")]
+)
+
+
+@ATTACHING
 @pytest.mark.parametrize("number", ENDING)
 def test_while_attaching(
-    request: pytest.FixtureRequest,
-    node: Node,
-    shell: Shell,
-    tmp_path: Path,
-    number: signal.Signals,
-    mode: str,
-    words: tuple[str, ...],
+    node: Node, either: Shell, tmp_path: Path, number: signal.Signals, words: tuple[str, ...]
 ) -> None:
     """A signal during ADD: the plugin at work finishes, all is detached, one line says why."""
-    shell.env["CNIFAST_SERVICE"] = mode
-    if mode != "off":
-        request.getfixturevalue("service")
-    signalled(shell, tmp_path, f"kill -{number} $PPID\ncat > {tmp_path}/conf\necho '{{}}'")
-    done = command(shell, *words)
+    signalled(either, tmp_path, f"kill -{number} $PPID\ncat > {tmp_path}/conf\necho '{{}}'")
+    done = command(either, *words)
     assert done.stderr == f"cnifast {words[0]}: interrupted by {number.name}\n"
     assert (done.returncode, done.stdout) == (128 + number, "")
     assert (tmp_path / "conf").read_text()
@@ -76,22 +80,13 @@ def test_while_attaching(
     assert_nothing_left(node)
 
 
-@pytest.mark.parametrize("words", [("add", "mynet", NETNS), ("run", "touch", "/run/ran")])
-@pytest.mark.parametrize("mode", ["off", "auto"])
+@ATTACHING
 def test_plugin_that_does_not_end(
-    request: pytest.FixtureRequest,
-    node: Node,
-    shell: Shell,
-    tmp_path: Path,
-    mode: str,
-    words: tuple[str, ...],
+    node: Node, either: Shell, tmp_path: Path, words: tuple[str, ...]
 ) -> None:
     """A plugin that goes on is killed after a moment, and all of the network is detached."""
-    shell.env["CNIFAST_SERVICE"] = mode
-    if mode != "off":
-        request.getfixturevalue("service")
-    signalled(shell, tmp_path, f"echo $$ > {tmp_path}/pid\nkill -TERM $PPID\nexec sleep 3600")
-    done = command(shell, *words)
+    signalled(either, tmp_path, f"echo $$ > {tmp_path}/pid\nkill -TERM $PPID\nexec sleep 3600")
+    done = command(either, *words)
     assert done.stderr == f"cnifast {words[0]}: interrupted by SIGTERM\n"
     assert (done.returncode, done.stdout) == (128 + signal.SIGTERM, "")
     assert not Path("/proc", (tmp_path / "pid").read_text().strip()).exists()

@@ -45,6 +45,10 @@ def main(argv: list[str] | None = None) -> int:
         # Whoever read has had enough; nothing is to be written at exit, either.
         os.dup2(os.open(os.devnull, os.O_WRONLY | os.O_CLOEXEC), 1)
         return EXIT_BROKEN_PIPE
+    except OSError as e:
+        os.dup2(os.open(os.devnull, os.O_WRONLY | os.O_CLOEXEC), 1)
+        sys.stderr.write(f"cnifast {command}: {e.strerror or e}\n")
+        return 1
     except KeyboardInterrupt:  # before signals were taken, or in `serve`
         sys.stderr.write(f"cnifast {command}: interrupted by SIGINT\n")
         return EXIT_SIGINT

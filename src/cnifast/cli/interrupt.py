@@ -79,7 +79,7 @@ class Interruption(Cancel):
 
     def fork(self) -> int:
         """Fork, and pass signals on to the child from its first instant; return as `os.fork`."""
-        before = _signal.pthread_sigmask(_signal.SIG_BLOCK, ENDING)
+        before = _signal.pthread_sigmask(_signal.SIG_BLOCK, {*ENDING, *FROM_TERMINAL})
         pid = os.fork()
         if pid == 0:
             for number in self._watched:
