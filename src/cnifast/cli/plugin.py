@@ -34,7 +34,7 @@ def main(arguments: list[str]) -> NoReturn:
         os.environ,
         _read_stdin(),
         load,
-        place=Place(exits=True),
+        place=Place(exits=True, leaves_service=len(arguments) > 1),
         is_own_netns=_is_own_netns,
     )
     _write(2, response.stderr)

@@ -56,9 +56,14 @@ def resident(socket: str, lock: int) -> NoReturn:
 
 def _serve(listener: Listener, threads: int, idle: int) -> int:
     """Run the service; return the exit status."""
+    from cnifast.ipam.dhcp.hosted import Hosted
     from cnifast.plugins import NAMES, load
     from cnifast.service import Server
     from cnifast.service.log import to_stderr
 
-    server = Server(listener, load, names=NAMES, threads=threads, idle=idle, log=to_stderr())
-    return 0 if server.run() else 1
+    log = to_stderr()
+    with Hosted(log) as dhcp:
+        server = Server(
+            listener, load, names=NAMES, threads=threads, idle=idle, needed=dhcp.busy, log=log
+        )
+        return 0 if server.run() else 1

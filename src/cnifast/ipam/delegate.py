@@ -6,14 +6,18 @@
 from __future__ import annotations
 
 from cnifast.invoke.delegate import Delegate, find_foreign, module_of
+from cnifast.protocol.errors import CNIError
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
+    from types import ModuleType
+
     from cnifast.protocol.request import Request
 
 IN_PROCESS = {
     "host-local": "cnifast.ipam.host_local",
     "static": "cnifast.ipam.static",
+    "dhcp": "cnifast.ipam.dhcp.plugin",
 }
 
 
@@ -30,8 +34,36 @@ class IPAM(Delegate):
         return held
 
 
+class Client(IPAM):
+    """dhcp, which works by way of the container's interface as a program may.
+
+    So ADD comes when the interface is there, and what DEL has to say to the server is said before
+    the plugin takes the interface away.
+    """
+
+    __slots__ = ("_done",)
+
+    in_process = False
+
+    def __init__(self, module: ModuleType, req: Request) -> None:
+        super().__init__(module)
+        self._done: OSError | CNIError | ValueError | None = None
+        if req.command == "DEL":
+            try:
+                module.delete(req)
+            except (OSError, CNIError, ValueError) as e:
+                self._done = e
+
+    def delete(self, req: Request) -> None:
+        """Give the lease back, or say why that was not possible."""
+        if req.command != "DEL":
+            super().delete(req)
+        elif self._done is not None:
+            raise self._done
+
+
 def resolve(req: Request, ipam_type: str) -> IPAM:
-    """Return who answers for an IPAM type; nothing is executed or changed.
+    """Return who answers for an IPAM type; nothing is executed, or changed but by DEL of dhcp.
 
     Raises:
         CNIError: there is no such plugin.
@@ -41,6 +73,6 @@ def resolve(req: Request, ipam_type: str) -> IPAM:
     if path is not None:
         return IPAM(None, path)
     module = module_of(ipam_type, IN_PROCESS)
-    if ipam_type == "host-local":
+    if ipam_type != "static":
         module.require_place(req)
-    return IPAM(module)
+    return Client(module, req) if ipam_type == "dhcp" else IPAM(module)

@@ -32,7 +32,7 @@ class Server:
 
     ``load`` returns the plugin of a name; those of ``names`` are loaded before the first call.
     Threads are added, up to ``threads``, whenever all of them are busy.  ``idle`` is in
-    seconds, 0 for ever.
+    seconds, 0 for ever; ``needed`` tells whether it has something to do even so.
     """
 
     def __init__(
@@ -43,6 +43,7 @@ class Server:
         names: Iterable[str] = (),
         threads: int,
         idle: float = 0,
+        needed: Callable[[], bool] = bool,
         log: Log,
     ) -> None:
         self._listener = listener
@@ -52,6 +53,7 @@ class Server:
         self._names = tuple(names)
         self._threads = threads
         self._idle = idle
+        self._needed = needed
         self.log = log
         self._workers: list[Worker] = []
         self._growing = threading.Lock()
@@ -140,6 +142,8 @@ class Server:
         """Return the seconds until the service has been idle for too long, None for never."""
         if not self._idle:
             return None
+        if self._needed():
+            return self._idle
         now = time.monotonic()
         last = max(now if w.busy else w.last for w in self._workers)
         return self._idle - (now - last)
