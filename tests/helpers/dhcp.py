@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import select
+import socket
 import subprocess
+import threading
 import time
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Self
 
-from . import nsutil
+from . import ways
 from .node import need_tools
 
 if TYPE_CHECKING:
@@ -16,6 +18,9 @@ if TYPE_CHECKING:
 
 SERVER = "10.5.0.1"
 FIRST, LAST = "10.5.0.10", "10.5.0.200"
+MASTER = "wire"
+WIRE = [MASTER, f"{MASTER}-port"]
+NOWHERE = ".".join("0000")
 _SECONDS = 20
 
 
@@ -25,7 +30,7 @@ class Dnsmasq:
     ``events`` are what it told its script: "add", "old" or "del" with MAC and address.
     """
 
-    def __init__(self, node: Node, link: str, *options: str, lease: str = "1h") -> None:
+    def __init__(self, link: str, *options: str, lease: str = "1h") -> None:
         need_tools("dnsmasq")
         self._directory = Path("/run/dnsmasq")
         self._directory.mkdir(exist_ok=True)
@@ -45,7 +50,7 @@ class Dnsmasq:
             "--log-dhcp",
             *options,
         ]
-        self._node = node
+        (self._directory / "leases").unlink(missing_ok=True)
         self.log: list[str] = []
         self._start()
 
@@ -106,12 +111,25 @@ class Dnsmasq:
         self.stop()
 
 
-def bridge(node: Node, name: str = "cni0") -> str:
-    """Make a bridge with the server's address; return its name."""
-    node.ip(f"link add {name} type bridge")
+def bridge(node: Node, name: str = "cni0", *, mac: str = "02:00:00:00:00:01") -> str:
+    """Make a bridge with the server's address; return its name.
+
+    Without a MAC it changes its own with its ports.
+    """
+    node.ip(f"link add {name} {f'address {mac}' if mac else ''} type bridge")
     node.ip(f"addr add {SERVER}/24 dev {name}")
     node.ip(f"link set {name} up")
+    # The bridge as a container on a macvlan sees it: by way of the device below.
+    node.ip(f"link add {MASTER} type veth peer name {MASTER}-port")
+    node.ip(f"link set {MASTER}-port up master {name}")
+    node.ip(f"link set {MASTER} up")
     return name
+
+
+def unbridge(node: Node, name: str = "cni0") -> None:
+    """Take it all away."""
+    node.ip(f"link del {name}")
+    node.ip(f"link del {MASTER}")
 
 
 def conf(**ipam: Any) -> dict[str, Any]:
@@ -123,3 +141,64 @@ def conf(**ipam: Any) -> dict[str, Any]:
         "bridge": "cni0",
         "ipam": {"type": "dhcp", **ipam},
     }
+
+
+class Daemon:
+    """`cnifast dhcp daemon` on the node; a context manager that ends it."""
+
+    def __init__(self, *options: str) -> None:
+        self._process = subprocess.Popen(
+            [ways.COMMAND, "dhcp", "daemon", *(options or ("-resendtimeout", "15s"))],
+            stderr=subprocess.PIPE,
+            stdin=subprocess.DEVNULL,
+        )
+        self.log: list[str] = []
+        for raw in self._process.stderr or ():
+            self.log.append(raw.decode().rstrip("\n"))
+            if "event=ready" in self.log[-1]:
+                break
+        else:
+            raise AssertionError(f"the daemon did not start: {self.log}")
+        self._reader = threading.Thread(target=self._read, daemon=True)
+        self._reader.start()
+
+    def _read(self) -> None:
+        self.log += [raw.decode().rstrip("\n") for raw in self._process.stderr or ()]
+
+    @property
+    def pid(self) -> int:
+        """Its process."""
+        return self._process.pid
+
+    def kill(self) -> None:
+        """End it as kill -9 does."""
+        self._process.kill()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_exc: object) -> None:
+        self._process.terminate()
+        self._process.wait(_SECONDS)
+        self._reader.join()
+        if self._process.stderr:
+            self._process.stderr.close()
+
+
+def recorded() -> list[str]:
+    """Return the files of leases that are kept."""
+    return sorted(path.name for path in Path("/run/cni/dhcp.leases").glob("*"))
+
+
+def await_socket() -> None:
+    """Wait until somebody answers on the daemon's socket.
+
+    Raises:
+        AssertionError: nobody did in time.
+    """
+    deadline = time.monotonic() + _SECONDS
+    while time.monotonic() < deadline:
+        with socket.socket(socket.AF_UNIX) as probe:
+            if probe.connect_ex("/run/cni/dhcp.sock") == 0:
+                return
+    raise AssertionError("nobody listens on the socket of the daemon")

@@ -62,7 +62,12 @@ def _serve(listener: Listener, threads: int, idle: int) -> int:
     from cnifast.service.log import to_stderr
 
     log = to_stderr()
-    with Hosted(log) as dhcp:
+    try:
+        dhcp = Hosted(log)
+    except (OSError, ValueError) as e:
+        print(f"cnifast: {e}", file=sys.stderr)
+        return 1
+    with dhcp:
         server = Server(
             listener, load, names=NAMES, threads=threads, idle=idle, needed=dhcp.busy, log=log
         )

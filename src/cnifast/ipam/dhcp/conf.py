@@ -90,19 +90,15 @@ class IPAMConf(Struct):
         Raises:
             CNIError: an option has an unknown name, is none to be given, or is too long.
         """
-        given = dict(
-            (key, value)
-            for key, sign, value in (pair.partition("=") for pair in args.split(";"))
-            if sign
-        )
+        pairs = (pair.partition("=") for pair in args.split(";"))
+        given = {key: value for key, sign, value in pairs if sign}
         options: list[tuple[int, bytes]] = []
         for one in self.provide:
             code = _code(one.option, "provide")
             if code in _OWN:
                 raise _invalid("provide", f"option {one.option} is the client's own to send")
-            for value in (one.value, given.get(one.from_arg, "")):
-                if value:
-                    options.append((code, _encoded(value, one.option)))
+            values = (one.value, given.get(one.from_arg, ""))
+            options += [(code, _encoded(value, one.option)) for value in values if value]
         wanted = [_code(one.option, "request") for one in self.request if one.option]
         if not any(one.skip_default for one in self.request):
             wanted += _DEFAULTS

@@ -8,15 +8,16 @@ from __future__ import annotations
 
 import fcntl
 import os
+import select
 import socket
 import stat
 import struct
 import threading
+import time
 
 from cnifast.ipam.dhcp import hosting
 from cnifast.ipam.dhcp.conf import DEFAULT_SOCKET, NetConf
-from cnifast.ipam.dhcp.exchange import Timing
-from cnifast.ipam.dhcp.keeper import Keeper
+from cnifast.ipam.dhcp.keeper import Keeper, forget
 from cnifast.ipam.dhcp.lease import Order
 from cnifast.ipam.dhcp.plugin import allocate
 from cnifast.ipam.dhcp.rpc import ALLOCATE, COLLECT, RELEASE, UNKNOWN_METHOD, Args, Server
@@ -31,9 +32,11 @@ if TYPE_CHECKING:
     from collections.abc import Callable
     from typing import Self
 
+    from cnifast.ipam.dhcp.exchange import Timing
     from cnifast.protocol.result import Result
 
 _CALL_SECONDS = 10.0  # for a peer to say what it wants, or to take the answer
+_PAUSE_SECONDS = 0.05  # where there is no descriptor for a connection
 _PEERS_MAX = 128  # that are served at a time
 _PEER = struct.Struct("iII")
 
@@ -79,6 +82,8 @@ class Daemon:
         self.keeper = Keeper(
             Store(root + path), timing, broadcast=broadcast, system=System(root), log=log
         )
+        self._log = log or forget
+        self._stop = os.eventfd(0, os.EFD_CLOEXEC)
         self._peers = threading.BoundedSemaphore(_PEERS_MAX)
         self.keeper.load()
         self._threads = [
@@ -93,10 +98,11 @@ class Daemon:
         """End: whoever waits for a lease is told to try again later."""
         hosting.end(self._path)
         self.keeper.stop()
-        self._sock.shutdown(socket.SHUT_RD)
+        os.eventfd_write(self._stop, 1)
         for thread in self._threads:
             thread.join()
         self._sock.close()
+        os.close(self._stop)
         self.keeper.close()
         if self._bound:
             os.unlink(self._bound)
@@ -109,14 +115,25 @@ class Daemon:
         self.stop()
 
     def _accept(self) -> None:
-        """Take connections until there are no more; each has a thread of its own."""
+        """Take connections until told to stop; each has a thread of its own.
+
+        A socket that somebody handed over goes on listening when we are gone.
+        """
+        self._sock.setblocking(False)
+        waiting = select.poll()
+        waiting.register(self._sock, select.POLLIN)
+        waiting.register(self._stop, select.POLLIN)
         while True:
+            if any(fd == self._stop for fd, _ in waiting.poll()):
+                return
             try:
                 peer, _ = self._sock.accept()
-            except ConnectionAbortedError:
+            except (BlockingIOError, ConnectionAbortedError):
                 continue
-            except OSError:
-                return  # it was shut down
+            except OSError as e:  # out of descriptors or memory: others must finish first
+                self._log("accept", error=e)
+                time.sleep(_PAUSE_SECONDS)
+                continue
             self._peers.acquire()
             try:
                 threading.Thread(target=self._serve, args=(peer,), daemon=True).start()

@@ -174,6 +174,7 @@ class Exchange:
         self._ever_sent += 1
         target, mac = self._to
         yield Packet(self._message(int(now - self._begun)), self._held, target, mac)
+        self._to = target, EVERY_MAC  # it may have another one by now
 
     def _backoff(self) -> float:
         """Return the delay after the first ones: twice as long each time, up to a bound."""

@@ -122,7 +122,7 @@ def _value(kind: Type, value: Any) -> bytes:
         return _int(value)
     if kind == _UINT:
         return _uint(value)
-    data = value.encode() if kind == _STRING else value
+    data: bytes = value.encode() if kind == _STRING else value
     return _uint(len(data)) + data
 
 
@@ -162,7 +162,7 @@ class _Reader:
             raise DecodeError(f"gob: a number of {size} bytes")
         return int.from_bytes(self.take(size))
 
-    def int(self) -> int:
+    def signed(self) -> int:
         value = self.uint()
         return ~(value >> 1) if value & 1 else value >> 1
 
@@ -206,7 +206,7 @@ class Decoder:
             DecodeError: it is malformed, or of a type that was not defined.
         """
         reader = _Reader(message)
-        number = reader.int()
+        number = reader.signed()
         if number < 0:
             if len(self._types) >= _TYPES_MAX:
                 raise DecodeError("gob: too many types")
@@ -248,7 +248,7 @@ class Decoder:
 def _basic(number: int, reader: _Reader) -> Any:
     """Read a value of a type that needs no definition."""
     if number == _INT:
-        return reader.int()
+        return reader.signed()
     if number == _BYTES:
         return reader.take(reader.count())
     if number == _STRING:

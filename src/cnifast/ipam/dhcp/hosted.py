@@ -69,9 +69,8 @@ def read(path: str) -> dict[str, float]:
         return found
     except tomllib.TOMLDecodeError as e:
         raise ValueError(f"{path}: {e}") from None
-    if not isinstance(given, dict):
-        raise ValueError(f"{path}: dhcp is {given!r}: not a table")
-    for key, value in given.items():
+    table = given if isinstance(given, dict) else {"": given}
+    for key, value in table.items():
         if key not in found:
             raise ValueError(f"{path}: dhcp.{key} is unknown: there are {', '.join(found)}")
         if key == "broadcast":

@@ -10,7 +10,7 @@ import os
 from _thread import RLock
 
 from cnifast.ipam.dhcp import message as dhcp
-from cnifast.ipam.dhcp.exchange import EVERY_MAC, Client, Exchange, Granted, Packet, Timing
+from cnifast.ipam.dhcp.exchange import Client, Exchange, Granted, Packet, Timing
 from cnifast.ipam.dhcp.lease import Lease
 from cnifast.ipam.dhcp.system import System
 from cnifast.protocol.errors import INTERNAL, TRY_AGAIN_LATER, CNIError
@@ -70,7 +70,7 @@ class Keeper:
         self._timing = timing or Timing()
         self._broadcast = broadcast
         self._system = system or System()
-        self._log = log or _forget
+        self._log = log or forget
         self._lock = RLock()
         self._kept: dict[Key, _Kept] = {}
         self._pending: dict[Key, bool] = {}  # being acquired; whether it is not wanted any more
@@ -249,7 +249,7 @@ class Keeper:
             ((dhcp.SERVER, lease.server.to_bytes(4)),),
             address=lease.address,
         )
-        packet = Packet(release, lease.address, lease.server, lease.sender or EVERY_MAC)
+        packet = Packet(release, lease.address, lease.server, lease.way)
         with self._system.open_link(netns.fileno(), lease.ifname) as wire:
             sent = wire.send(packet)
         self._say("released" if sent else "unreleased", lease)
@@ -414,5 +414,5 @@ class Keeper:
         )
 
 
-def _forget(_event: str, **_fields: object) -> None:
+def forget(_event: str, **_fields: object) -> None:
     """Log nothing."""

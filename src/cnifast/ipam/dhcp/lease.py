@@ -6,7 +6,7 @@ Times are seconds of CLOCK_BOOTTIME, which every process of one boot shares and 
 from __future__ import annotations
 
 from cnifast.ipam.dhcp import message as dhcp
-from cnifast.ipam.dhcp.exchange import Client
+from cnifast.ipam.dhcp.exchange import EVERY_MAC, Client
 from cnifast.protocol import ip
 from cnifast.protocol.codec import DecodeError, dumps, loads
 from cnifast.protocol.errors import INTERNAL, CNIError
@@ -117,6 +117,17 @@ class Lease:
         if not renew < rebind < total:
             renew, rebind = total / 2, total * 0.85
         self.renew_at, self.rebind_at, self.expires = now + renew, now + rebind, now + total
+
+    @property
+    def way(self) -> bytes:
+        """Where to send a frame for the server that nobody answers.
+
+        One that is in the subnet may have another hardware address by now, as a bridge has that
+        another port was added to; what leads to one elsewhere does not take what all are sent.
+        """
+        length = dhcp.mask_length(self.options.get(dhcp.SUBNET_MASK, b"")) or 0
+        near = (self.address ^ self.server) >> (32 - length) == 0
+        return EVERY_MAC if near else self.sender
 
     def _seconds(self, code: int) -> int | None:
         return dhcp.number(self.options, code, 4)

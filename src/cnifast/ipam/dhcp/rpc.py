@@ -34,7 +34,7 @@ _ROUTE = Record(
 _REQUEST = Record("Request", ServiceMethod=STRING, Seq=UINT)
 _RESPONSE = Record("Response", ServiceMethod=STRING, Seq=UINT, Error=STRING)
 _NOTHING = Record("")
-_RESULT = Record("Result", CNIVersion=STRING, IPs=Slice(_IP), Routes=Slice(_ROUTE))
+_RESULT = Record("Result", IPs=Slice(_IP), Routes=Slice(_ROUTE))
 _ARGS = Record(
     "CmdArgs",
     ContainerID=STRING,
@@ -91,18 +91,20 @@ class _Stream:
         """Send values."""
         self.send(b"".join(self._encoder.encode(kind, value) for kind, value in values))
 
-    def head(self) -> bytes:
-        """Return what comes before an empty line, that included."""
-        while True:
-            for end in (b"\n\n", b"\r\n\r\n"):
-                at = self._ahead.find(end)
-                if at >= 0:
-                    head = self._ahead[: at + len(end)]
-                    self._ahead = self._ahead[at + len(end) :]
-                    return head
+    def expect(self, start: bytes) -> None:
+        """Take a greeting, which ends with an empty line.
+
+        Raises:
+            DecodeError: it begins differently, or has no end.
+            OSError: it did not come.
+        """
+        while (found := _end_of_head(self._ahead)) < 0:
             if len(self._ahead) > _HEAD_MAX:
-                raise DecodeError("not a Go RPC greeting")
+                break
             self._more()
+        if found < 0 or not self._ahead.startswith(start):
+            raise DecodeError("not a Go RPC greeting")
+        self._ahead = self._ahead[found:]
 
     def get(self) -> Any:
         """Return the next value.
@@ -137,6 +139,15 @@ class _Stream:
         self._sock.settimeout(left)
 
 
+def _end_of_head(data: bytes) -> int:
+    """Return where the empty line after a greeting ends, -1 where there is none yet."""
+    for end in (b"\r\n\r\n", b"\n\n"):
+        at = data.find(end)
+        if at >= 0:
+            return at + len(end)
+    return -1
+
+
 class Client:
     """A connection to a daemon; a context manager that closes it."""
 
@@ -153,8 +164,7 @@ class Client:
         try:
             self._sock.connect(path)
             self._stream.send(_HELLO)
-            if b" 200 Connected to Go RPC" not in self._stream.head():
-                raise DecodeError("not a Go RPC server")
+            self._stream.expect(b"HTTP/1.0 200 Connected to Go RPC")
         except BaseException:
             self._sock.close()
             raise
@@ -218,8 +228,7 @@ class Server:
         """
         self._stream = _Stream(sock, seconds)
         self._seconds = seconds
-        if not self._stream.head().startswith(b"CONNECT "):
-            raise DecodeError("not a Go RPC client")
+        self._stream.expect(b"CONNECT ")
         self._stream.send(_WELCOME)
 
     def next(self) -> tuple[str, int, Args]:
@@ -257,9 +266,8 @@ class Server:
 
 
 def _from_result(result: Result) -> dict[str, Any]:
-    """Return a result as Go has it."""
+    """Return a result as Go has it, without a version: it is of the plugin's own."""
     return {
-        "CNIVersion": "1.1.0",
         "IPs": [
             {"Address": _from_cidr(one.address), "Gateway": _from_ip(one.gateway)}
             for one in result.ips
