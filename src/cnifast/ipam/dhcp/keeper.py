@@ -9,9 +9,8 @@ from __future__ import annotations
 import os
 from _thread import RLock
 
-from cnifast.ipam.dhcp import message as dhcp
-from cnifast.ipam.dhcp.exchange import Client, Exchange, Granted, Packet, Timing
-from cnifast.ipam.dhcp.lease import Lease
+from cnifast.ipam.dhcp.acquire import acquire
+from cnifast.ipam.dhcp.exchange import Exchange, Granted, Timing
 from cnifast.ipam.dhcp.system import System
 from cnifast.protocol.errors import INTERNAL, TRY_AGAIN_LATER, CNIError
 
@@ -20,7 +19,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
     from typing import Self
 
-    from cnifast.ipam.dhcp.lease import Key, Order
+    from cnifast.ipam.dhcp.lease import Key, Lease, Order
     from cnifast.ipam.dhcp.store import Store
     from cnifast.ipam.dhcp.system import Namespace, Wire
 
@@ -132,21 +131,42 @@ class Keeper:
                         TRY_AGAIN_LATER, f"another call is about to lease for {'/'.join(key)}"
                     )
                 self._pending[key] = False
-            lease = None
             try:
-                lease = self._acquire(order, netns)
-            finally:
+                lease = acquire(
+                    self._system,
+                    order,
+                    netns,
+                    self._timing,
+                    broadcast=self._broadcast,
+                    stop=self._stop,
+                    check=lambda: self._check_wanted(key),
+                )
+            except BaseException:
                 with self._lock:
-                    unwanted = self._pending.pop(key)
-                    if lease is not None and not unwanted:
-                        self._store.write(lease)
-                        self._keep(lease)
-            if unwanted:
-                self._farewell(lease, netns)
-                raise CNIError(TRY_AGAIN_LATER, f"{'/'.join(key)} was deleted meanwhile")
+                    del self._pending[key]
+                raise
+            with self._lock:
+                try:
+                    self._accept(lease)
+                except (CNIError, OSError):
+                    self._farewell(lease, netns)
+                    raise
         os.eventfd_write(self._wake, 1)
         self._say("acquired", lease)
         return lease
+
+    def _accept(self, lease: Lease) -> None:
+        """Keep a lease that was acquired just now.
+
+        Raises:
+            CNIError: nobody wants it any more.
+            OSError: it cannot be written down.
+        """
+        key = lease.key
+        if self._pending.pop(key):
+            raise CNIError(TRY_AGAIN_LATER, f"{'/'.join(key)} was deleted meanwhile")
+        self._store.write(lease)
+        self._keep(lease)
 
     def _open_order(self, order: Order) -> Namespace:
         """Open the namespace by its path, which has to be what renewals find it by.
@@ -179,34 +199,16 @@ class Keeper:
             os.eventfd_write(self._wake, 1)
         return lease
 
-    def _acquire(self, order: Order, netns: Namespace) -> Lease:
-        """Have a conversation that ends with a lease.
+    def _check_wanted(self, key: Key) -> None:
+        """Refuse to go on with a lease that nobody waits for.
 
         Raises:
-            CNIError: it ended without.
-            OSError: the link cannot be used.
+            CNIError: the keeper is about to end, or DEL came.
         """
-        system = self._system
-        with system.open_link(netns.fileno(), order.ifname) as wire:
-            client = Client(wire.mac, order.client_id, order.options, broadcast=self._broadcast)
-            exchange = Exchange(client, self._timing, system.now())
-            while exchange.outcome is None:
-                now = system.now()
-                for packet in exchange.send(now):
-                    wire.send(packet)
-                if exchange.outcome is not None:
-                    break
-                system.wait((wire.fileno(), self._stop), exchange.wake - now)
-                if self._stopping:
-                    raise CNIError(TRY_AGAIN_LATER, "who keeps DHCP leases is about to end")
-                if self._pending.get(order.key):
-                    raise CNIError(TRY_AGAIN_LATER, f"{'/'.join(order.key)} is being deleted")
-                for message, sender in wire.receive():
-                    exchange.receive(message, sender, system.now())
-            outcome = exchange.outcome
-        if not isinstance(outcome, Granted):
-            raise CNIError(INTERNAL, f"{outcome} on {order.ifname} of {order.netns}")
-        return Lease(order.key, order.netns, netns.ident, client, outcome, system.now())
+        if self._stopping:
+            raise CNIError(TRY_AGAIN_LATER, "who keeps DHCP leases is about to end")
+        if self._pending.get(key):
+            raise CNIError(TRY_AGAIN_LATER, f"{'/'.join(key)} is being deleted")
 
     def release(self, key: Key) -> None:
         """Give a lease back, and forget it; there need not be one.
@@ -243,15 +245,8 @@ class Keeper:
 
     def _farewell(self, lease: Lease, netns: Namespace) -> None:
         """Tell the server that a lease is not needed any more.  It does not answer."""
-        release = lease.client.encode(
-            dhcp.RELEASE,
-            int.from_bytes(os.urandom(4)),
-            ((dhcp.SERVER, lease.server.to_bytes(4)),),
-            address=lease.address,
-        )
-        packet = Packet(release, lease.address, lease.server, lease.way)
         with self._system.open_link(netns.fileno(), lease.ifname) as wire:
-            sent = wire.send(packet)
+            sent = wire.send(lease.farewell())
         self._say("released" if sent else "unreleased", lease)
 
     # -- renewing -------------------------------------------------------------------------------

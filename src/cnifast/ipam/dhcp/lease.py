@@ -5,8 +5,10 @@ Times are seconds of CLOCK_BOOTTIME, which every process of one boot shares and 
 
 from __future__ import annotations
 
+import os
+
 from cnifast.ipam.dhcp import message as dhcp
-from cnifast.ipam.dhcp.exchange import EVERY_MAC, Client
+from cnifast.ipam.dhcp.exchange import EVERY_MAC, Client, Packet
 from cnifast.protocol import ip
 from cnifast.protocol.codec import DecodeError, dumps, loads
 from cnifast.protocol.errors import INTERNAL, CNIError
@@ -118,16 +120,22 @@ class Lease:
             renew, rebind = total / 2, total * 0.85
         self.renew_at, self.rebind_at, self.expires = now + renew, now + rebind, now + total
 
-    @property
-    def way(self) -> bytes:
-        """Where to send a frame for the server that nobody answers.
+    def farewell(self) -> Packet:
+        """Return what tells the server that the lease is not needed any more.
 
-        One that is in the subnet may have another hardware address by now, as a bridge has that
-        another port was added to; what leads to one elsewhere does not take what all are sent.
+        Nobody answers it, so it has to arrive.  A server in the subnet may have another hardware
+        address by now, as a bridge has that another port was added to; what leads to one
+        elsewhere does not take what all are sent.
         """
         length = dhcp.mask_length(self.options.get(dhcp.SUBNET_MASK, b"")) or 0
         near = (self.address ^ self.server) >> (32 - length) == 0
-        return EVERY_MAC if near else self.sender
+        data = self.client.encode(
+            dhcp.RELEASE,
+            int.from_bytes(os.urandom(4)),
+            ((dhcp.SERVER, self.server.to_bytes(4)),),
+            address=self.address,
+        )
+        return Packet(data, self.address, self.server, EVERY_MAC if near else self.sender)
 
     def _seconds(self, code: int) -> int | None:
         return dhcp.number(self.options, code, 4)
