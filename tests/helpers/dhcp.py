@@ -25,12 +25,10 @@ _SECONDS = 20
 
 
 class Dnsmasq:
-    """dnsmasq on a link of the node; a context manager that ends it.
+    """dnsmasq on a link of the node; a context manager that ends it."""
 
-    ``events`` are what it told its script: "add", "old" or "del" with MAC and address.
-    """
-
-    def __init__(self, link: str, *options: str, lease: str = "1h") -> None:
+    def __init__(self, link: str, *options: str, ranged: bool = True) -> None:
+        """Start it; without a range of addresses there has to be one among the options."""
         need_tools("dnsmasq")
         self._directory = Path("/run/dnsmasq")
         self._directory.mkdir(exist_ok=True)
@@ -43,7 +41,7 @@ class Dnsmasq:
             "--no-ping",
             "--bind-interfaces",
             f"--interface={link}",
-            f"--dhcp-range={FIRST},{LAST},{lease}",
+            *([f"--dhcp-range={FIRST},{LAST},1h"] if ranged else []),
             f"--dhcp-leasefile={self._directory}/leases",
             "--dhcp-authoritative",
             "--log-facility=-",
@@ -81,6 +79,14 @@ class Dnsmasq:
             if any(word in line for word in words):
                 return line
         raise AssertionError(f"dnsmasq never said {words}: {self.log}")
+
+    def forget(self) -> None:
+        """Forget what it said so far, also what nobody has read yet."""
+        stderr = self._process.stderr
+        assert stderr is not None
+        while select.select([stderr], [], [], 0)[0]:
+            stderr.readline()
+        self.log.clear()
 
     def leases(self) -> dict[str, str]:
         """Return the addresses that are leased, with the clients' identifiers."""
