@@ -10,6 +10,7 @@ import pytest
 
 from bad_input import (
     table_calls,
+    table_dhcp,
     table_flannel,
     table_interfaces,
     table_limits,
@@ -30,7 +31,7 @@ if TYPE_CHECKING:
 
 TABLES = (
     *(table_calls, table_types, table_values),
-    *(table_flannel, table_limits, table_meta, table_interfaces),
+    *(table_flannel, table_limits, table_meta, table_interfaces, table_dhcp),
 )
 TABLE = [row for table in TABLES for row in table.TABLE]
 

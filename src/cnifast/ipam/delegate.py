@@ -37,8 +37,8 @@ class IPAM(Delegate):
 class Client(IPAM):
     """dhcp, which works by way of the container's interface as a program may.
 
-    So ADD comes when the interface is there, and what DEL has to say to the server is said before
-    the plugin takes the interface away.
+    So ADD comes when the interface is there, and its configuration is looked at before that is
+    made; what DEL has to say to the server is said before the plugin takes the interface away.
     """
 
     __slots__ = ("_done",)
@@ -48,6 +48,8 @@ class Client(IPAM):
     def __init__(self, module: ModuleType, req: Request) -> None:
         super().__init__(module)
         self._done: OSError | CNIError | ValueError | None = None
+        if req.command == "ADD":
+            module.validate(req)
         if req.command == "DEL":
             try:
                 module.delete(req)

@@ -70,7 +70,7 @@ class Requested(Struct):
 class IPAMConf(Struct):
     """The "ipam" object."""
 
-    socket = field("daemonSocketPath", narrowed(TEXT, pattern="^(/.*)?$"), "")
+    socket = field("daemonSocketPath", TEXT, "")
     """Socket of the daemon; without one `/run/cni/dhcp.sock`."""
     provide = field("provide", array(record(Provided)), ())
     """Options to send."""

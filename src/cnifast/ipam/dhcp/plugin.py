@@ -170,8 +170,8 @@ def status(req: Request) -> None:
         CNIError: nobody answers, or the configuration is not in order.
     """
     require_place(req)
+    validate(req)
     conf = _load(req)
-    conf.options("")
     if hosting.find(conf.path) is not None:
         return
     try:
@@ -193,6 +193,16 @@ def require_place(req: Request) -> None:
         req.place.require_paths("dhcp", lookup(ipam, "daemonsocketpath"))
     if not req.place.delegates and req.netns and not req.netns.startswith("/"):
         raise RunCold("CNI_NETNS is relative to the caller's directory")
+
+
+def validate(req: Request) -> None:
+    """Refuse what is wrong with the configuration, before there is an interface.
+
+    Raises:
+        CNIError: an option has an unknown name, is none to be given, or is too long.
+        DecodeError: a key has a value of the wrong kind.
+    """
+    _load(req).options(req.args)
 
 
 def owned(req: Request) -> list[str]:
