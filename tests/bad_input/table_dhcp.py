@@ -60,6 +60,6 @@ TABLE = [
         for plugin in ("bridge", "macvlan", "ptp", "tap")
     ),
     _bad("daemon-is-a-pipe", {"daemonSocketPath": "/run/pipe"}, "error dialing DHCP daemon"),
-    _bad("daemon-nul", {"daemonSocketPath": "/run/a\0b"}, "null"),
+    _bad("daemon-nul", {"daemonSocketPath": "/run/a\0b"}, "error dialing DHCP daemon"),
     _bad("daemon-path-too-long", {"daemonSocketPath": "/" + "x" * 200}, "too long"),
 ]

@@ -26,13 +26,8 @@ _NAMES = {
     "dhcp-client-identifier": dhcp.CLIENT_ID,
     "user-class": 77,
 }
-_OPTION = narrowed(
-    TEXT,
-    anyOf=[
-        {"enum": ["", *_NAMES]},
-        {"pattern": "^0*([1-9][0-9]?|1[0-9][0-9]|2[0-4][0-9]|25[0-4])$"},
-    ],
-)
+_NUMBER = "^0*([1-9][0-9]?|1[0-9][0-9]|2[0-4][0-9]|25[0-4])$"
+_OPTION = narrowed(TEXT, pattern=f"{_NUMBER}|^({'|'.join(_NAMES)})?$")
 # What a client has to say itself, or there is no conversation.
 _OWN = frozenset(
     (
