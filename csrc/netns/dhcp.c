@@ -35,7 +35,10 @@ static struct sock_filter to_client[] = {
 };
 static struct sock_filter nothing[] = {BPF_STMT(BPF_RET | BPF_K, 0)};
 
-#define PROGRAM(code) {.len = sizeof(code) / sizeof((code)[0]), .filter = (code)}
+#define PROGRAM(code)                                                                              \
+    {                                                                                              \
+        .len = sizeof(code) / sizeof((code)[0]), .filter = (code)                                  \
+    }
 static const struct sock_fprog to_client_program = PROGRAM(to_client);
 static const struct sock_fprog nothing_program = PROGRAM(nothing);
 

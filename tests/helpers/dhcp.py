@@ -124,6 +124,7 @@ def bridge(node: Node, name: str = "cni0", *, mac: str = "02:00:00:00:00:01") ->
     """
     node.ip(f"link add {name} {f'address {mac}' if mac else ''} type bridge")
     node.ip(f"addr add {SERVER}/24 dev {name}")
+    node.run(f"sysctl -qw net.ipv6.conf.{name}.accept_ra=0")  # what the plugin would do
     node.ip(f"link set {name} up")
     # The bridge as a container on a macvlan sees it: by way of the device below.
     node.ip(f"link add {MASTER} type veth peer name {MASTER}-port")
