@@ -14,6 +14,8 @@ from . import ways
 from .node import need_tools
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from .node import Node
 
 SERVER = "10.5.0.1"
@@ -79,6 +81,11 @@ class Dnsmasq:
             if any(word in line for word in words):
                 return line
         raise AssertionError(f"dnsmasq never said {words}: {self.log}")
+
+    def wait_until(self, holds: Callable[[], bool]) -> None:
+        """Read its log until something is the case."""
+        while not holds():
+            self.wait_for("")
 
     def forget(self) -> None:
         """Forget what it said so far, also what nobody has read yet."""

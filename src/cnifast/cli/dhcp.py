@@ -66,24 +66,23 @@ def run(args: Namespace) -> int:
     signal.pthread_sigmask(signal.SIG_BLOCK, ends)  # the threads to come inherit it
     log = to_stderr()
     try:
-        if args.pidfile:
-            _write_pid(args.pidfile)
-        daemon = Daemon(
+        with Daemon(
             args.socketpath or DEFAULT_SOCKET,
             root=args.hostprefix,
             timing=Timing(args.timeout, args.resendmax, args.resendtimeout),
             broadcast=args.broadcast,
             given=_activated(os.environ),
             log=log,
-        )
+        ):
+            if args.pidfile:
+                _write_pid(args.pidfile)
+            log("ready", socket=args.hostprefix + args.socketpath, pid=os.getpid())
+            end = signal.sigwait(ends)
+            if args.pidfile:
+                os.unlink(args.pidfile)
     except (BusyError, OSError, ValueError) as e:
         print(f"dhcp: {e}", file=sys.stderr)
         return 1
-    with daemon:
-        log("ready", socket=args.hostprefix + args.socketpath, pid=os.getpid())
-        end = signal.sigwait(ends)
-    if args.pidfile:
-        os.unlink(args.pidfile)
     log("stopped", reason=signal.Signals(end).name)
     return 0
 
