@@ -96,7 +96,7 @@ class Stand:
         return changes(before, now)
 
     def held(self) -> tuple[int, int, int]:
-        """Return how many descriptors, namespaces among them, and threads the service has.
+        """Return how many descriptors, namespaces of others among them, and threads it has.
 
         It closes those of a call after it has answered, so the least counted is what it keeps.
         """
@@ -114,7 +114,8 @@ class Stand:
         for fd in os.listdir(f"{directory}/fd"):
             with suppress(FileNotFoundError):
                 links.append(os.readlink(f"{directory}/fd/{fd}"))
-        spaces = [link for link in links if link.startswith("net:")]
+        own = os.readlink(f"{directory}/ns/net")
+        spaces = [link for link in links if link.startswith("net:") and link != own]
         return len(links), len(spaces), len(os.listdir(f"{directory}/task"))
 
 

@@ -45,13 +45,12 @@ class Lent(Struct):
         path = _path(self.container_id, self.ifname)
         draft = f"{DIRECTORY}/.{self.container_id}:{self.ifname}"
         try:
-            os.makedirs(DIRECTORY, _DIRECTORY_MODE, exist_ok=True)
-            fd = os.open(draft, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC, _MODE)
+            fd = _create(draft)
             try:
                 os.write(fd, content)
+                os.rename(draft, path)
             finally:
                 os.close(fd)
-            os.rename(draft, path)
         except OSError as e:
             why = (e.strerror or str(e)).lower()
             raise CNIError(INTERNAL, f"failed to keep a record in {path}: {why}") from e
@@ -66,6 +65,21 @@ class Lent(Struct):
             os.unlink(_path(self.container_id, self.ifname))
         except FileNotFoundError:
             return
+        try:
+            os.rmdir(DIRECTORY)
+            os.rmdir(os.path.dirname(DIRECTORY))
+        except OSError:
+            return  # there are other records, or other files beside them
+
+
+def _create(draft: str) -> int:
+    """Return the descriptor of a new file; its directory may go with the last record meanwhile."""
+    while True:
+        os.makedirs(DIRECTORY, _DIRECTORY_MODE, exist_ok=True)
+        try:
+            return os.open(draft, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC, _MODE)
+        except FileNotFoundError:
+            continue
 
 
 def recorded(container_id: str, ifname: str) -> Lent | None:
