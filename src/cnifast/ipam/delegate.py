@@ -34,38 +34,48 @@ class IPAM(Delegate):
         return held
 
 
+_BEFORE = {"ADD": "validate", "DEL": "delete", "GC": "gc"}
+
+
 class Client(IPAM):
     """dhcp, which works by way of the container's interface as a program may.
 
     So ADD comes when the interface is there, and its configuration is looked at before that is
-    made; what DEL has to say to the server is said before the plugin takes the interface away.
+    made; what DEL and GC have to say to the server is said when this is made, before the plugin
+    takes the interface away, and is reported when it is asked for.
     """
 
-    __slots__ = ("_done",)
+    __slots__ = ("_failed",)
 
     in_process = False
 
     def __init__(self, module: ModuleType, req: Request) -> None:
         super().__init__(module)
-        self._done: OSError | CNIError | ValueError | None = None
-        if req.command == "ADD":
-            module.validate(req)
-        if req.command == "DEL":
-            try:
-                module.delete(req)
-            except (OSError, CNIError, ValueError) as e:
-                self._done = e
+        self._failed: OSError | CNIError | ValueError | None = None
+        step = _BEFORE.get(req.command)
+        try:
+            if step is not None:
+                getattr(module, step)(req)
+        except (OSError, CNIError, ValueError) as e:
+            if req.command == "ADD":
+                raise
+            self._failed = e
 
     def delete(self, req: Request) -> None:
         """Give the lease back, or say why that was not possible."""
         if req.command != "DEL":
             super().delete(req)
-        elif self._done is not None:
-            raise self._done
+        elif self._failed is not None:
+            raise self._failed
+
+    def gc(self, _req: Request) -> None:
+        """Say why leases could not be given back, if so."""
+        if self._failed is not None:
+            raise self._failed
 
 
 def resolve(req: Request, ipam_type: str) -> IPAM:
-    """Return who answers for an IPAM type; nothing is executed, or changed but by DEL of dhcp.
+    """Return who answers for an IPAM type; nothing is executed, or changed but by dhcp.
 
     Raises:
         CNIError: there is no such plugin.
