@@ -82,7 +82,7 @@ def _direct(req: Request, conf: IPAMConf, order: Order) -> Result:
         raise CNIError(
             INTERNAL,
             f"error dialing DHCP daemon: nobody listens on {conf.path}; "
-            "`cnifast serve` does, and `dhcp daemon`",
+            "`cnifast serve` does, and `cnifast dhcp daemon`",
         )
     with Keeper(Store(conf.path)) as keeper:
         result = allocate(keeper, conf, order)
