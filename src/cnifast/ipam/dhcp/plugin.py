@@ -117,19 +117,8 @@ def delete(req: Request) -> None:
         CNIError: the daemon cannot do it.
         OSError: what is written down of the lease cannot be removed.
     """
-    require_place(req)
-    conf = _load(req)
     key = req.container_id, req.name, req.ifname
-    keeper = hosting.find(conf.path)
-    if keeper is not None:
-        keeper.release(key)
-        return
-
-    def release() -> None:
-        with Keeper(Store(conf.path)) as recorded:
-            recorded.release(key)
-
-    _ask(req, conf, lambda daemon: daemon.release(_args(req)), release)
+    _have_done(req, lambda keeper: keeper.release(key), lambda daemon: daemon.release(_args(req)))
 
 
 def gc(req: Request) -> None:
@@ -139,19 +128,28 @@ def gc(req: Request) -> None:
         CNIError: the daemon cannot do it.
         OSError: what is written down of a lease cannot be removed.
     """
+    valid = valid_attachments(req.conf)
+    _have_done(
+        req,
+        lambda keeper: keeper.collect(req.name, valid),
+        lambda daemon: _collect(daemon, req),
+    )
+
+
+def _have_done(req: Request, keep: Callable[[Keeper], None], ask: Callable[[Client], None]) -> None:
+    """Have the keeper in this process, a daemon, or what is written down end leases."""
     require_place(req)
     conf = _load(req)
-    valid = valid_attachments(req.conf)
     keeper = hosting.find(conf.path)
     if keeper is not None:
-        keeper.collect(req.name, valid)
+        keep(keeper)
         return
 
-    def collect() -> None:
-        with Keeper(Store(conf.path)) as recorded:
-            recorded.collect(req.name, valid)
+    def recorded() -> None:
+        with Keeper(Store(conf.path)) as keeper:
+            keep(keeper)
 
-    _ask(req, conf, lambda daemon: _collect(daemon, req), collect)
+    _ask(req, conf, ask, recorded)
 
 
 def _collect(daemon: Client, req: Request) -> None:
