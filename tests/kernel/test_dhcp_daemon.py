@@ -225,3 +225,20 @@ def test_idle_service_with_leases(node: Node, plugin_directory: str) -> None:
         assert service.process.wait(20) == 0
         assert any("reason=idle" in line for line in service.log)
         service.stop()
+
+
+def test_stopped_while_it_waits(node: Node, plugin_directory: str) -> None:
+    """A service that is told to stop keeps nobody waiting for a server that does not answer."""
+    dhcp.bridge(node)
+    pod = node.new_container()
+    service = ways.Service()
+    attachment = Attachment(ways.warm(plugin_directory), dhcp.conf(), pod)
+    with ThreadPoolExecutor(1) as pool:
+        adding = pool.submit(attachment.add)
+        while "eth0" not in node.link_names(pod):
+            assert not adding.done(), adding.result()
+        assert service.stop() == 0
+        assert adding.result().code == 11
+    assert "eth0" not in node.link_names(pod)
+    assert node.strays() == dhcp.WIRE
+    assert dhcp.recorded() == []

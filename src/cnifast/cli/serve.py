@@ -69,6 +69,6 @@ def _serve(listener: Listener, threads: int, idle: int) -> int:
         return 1
     with dhcp:
         server = Server(
-            listener, load, names=NAMES, threads=threads, idle=idle, needed=dhcp.busy, log=log
+            listener, load, names=NAMES, threads=threads, idle=idle, guest=dhcp, log=log
         )
         return 0 if server.run() else 1

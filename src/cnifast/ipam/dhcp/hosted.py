@@ -41,6 +41,11 @@ class Hosted:
         """Tell whether there are leases to be kept."""
         return self._daemon is not None and self._daemon.keeper.busy
 
+    def leave(self) -> None:
+        """Tell whoever waits for a lease to try again later."""
+        if self._daemon is not None:
+            self._daemon.keeper.stop()
+
     def __enter__(self) -> Self:
         return self
 
