@@ -4,7 +4,7 @@
  * A link without an address can only be used below IP.  The filter is there
  * before the socket hears anything, so that nothing else is ever queued.
  */
-#include "cnifast_dhcp.h"
+#include "netns/dhcp.h"
 
 #include "base/cleanup.h"
 #include "base/err.h"

@@ -53,6 +53,7 @@ GOOD: dict[str, dict[str, Any]] = {
         },
     },
     "tuning": {"sysctl": {"net.ipv4.ip_default_ttl": "65"}, "prevResult": PREVIOUS},
+    "firewall": {"prevResult": PREVIOUS},
 }
 
 INTERNAL = 999

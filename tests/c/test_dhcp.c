@@ -3,7 +3,6 @@
  * of one that cannot be made.
  */
 #include "check.h"
-#include "cnifast_dhcp.h"
 #include "kernel_node.h"
 
 #include <arpa/inet.h>

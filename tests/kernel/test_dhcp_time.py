@@ -161,7 +161,8 @@ def test_rubbish(node: Node, pod: Container, keeper: Keeper) -> None:
         wire.sendto(packet, ("host", _ETH_P_IP, 0, 0, mac))
 
     def serve() -> None:
-        for _ in range(2):
+        kind = 0
+        while kind != dhcpmessage.ACK:
             while True:
                 packet, sender = wire.recvfrom(4096)
                 if packet[9] == 17 and packet[20:24] == bytes.fromhex("00440043"):

@@ -1,2 +1,1 @@
 #include "cnifast.h"
-#include "cnifast_dhcp.h"

@@ -39,6 +39,7 @@ MODULES = {
     "dhcp": "cnifast.ipam.dhcp.plugin",
     "bandwidth": "cnifast.plugins.meta.bandwidth",
     "tuning": "cnifast.plugins.meta.tuning",
+    "firewall": "cnifast.plugins.meta.firewall",
 }
 NAMES = tuple(MODULES)
 

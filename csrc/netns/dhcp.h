@@ -1,9 +1,9 @@
 /*
- * What a DHCP client needs of the kernel: a part of the exported ABI, beside
- * cnifast.h.
+ * What a DHCP client needs of the kernel: a part of the exported ABI, which
+ * cnifast.h includes.
  */
-#ifndef CNIFAST_DHCP_H
-#define CNIFAST_DHCP_H
+#ifndef CNIF_NETNS_DHCP_H
+#define CNIF_NETNS_DHCP_H
 
 #include "cnifast.h"
 
