@@ -170,7 +170,7 @@ def includes(path: Path) -> tuple[set[str], set[str]]:
 
 
 # What is exported: one header, and those of modules that it includes at its end.
-EXPORTED = ("cnifast.h", "nft/firewall.h")
+EXPORTED = ("cnifast.h", "nft/firewall.h", "netns/dhcp.h")
 C_FILES = sorted(path for path in CSRC.rglob("*.[ch]") if path.name != "cnifast.h")
 
 

@@ -15,6 +15,7 @@ COMMANDS = {
     "run": ("cnifast.cli.run", "run a program in a namespace that is attached to networks"),
     "version": ("cnifast.cli.version", "say which versions of the specification plugins speak"),
     "serve": ("cnifast.cli.serve", "answer the calls of plugin binaries, in the foreground"),
+    "dhcp": ("cnifast.cli.dhcp", "keep leases of DHCP servers without a service"),
     "plugins": ("cnifast.cli.install", "install plugin binaries, or list what is installed"),
     "ipam": ("cnifast.cli.ipam", "list or release the addresses that host-local handed out"),
     "schema": ("cnifast.cli.schema", "print the JSON Schema of configurations, or their reference"),

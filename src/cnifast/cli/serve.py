@@ -66,9 +66,19 @@ def resident(socket: str, lock: int) -> NoReturn:
 
 def _serve(listener: Listener, threads: int, idle: int) -> int:
     """Run the service; return the exit status."""
+    from cnifast.ipam.dhcp.hosted import Hosted
     from cnifast.plugins import NAMES, load
     from cnifast.service import Server
     from cnifast.service.log import to_stderr
 
-    server = Server(listener, load, names=NAMES, threads=threads, idle=idle, log=to_stderr())
-    return 0 if server.run() else 1
+    log = to_stderr()
+    try:
+        dhcp = Hosted(log)
+    except (OSError, ValueError) as e:
+        print(f"cnifast: {e}", file=sys.stderr)
+        return 1
+    with dhcp:
+        server = Server(
+            listener, load, names=NAMES, threads=threads, idle=idle, guest=dhcp, log=log
+        )
+        return 0 if server.run() else 1
