@@ -160,9 +160,11 @@ def conf(**ipam: Any) -> dict[str, Any]:
 class Daemon:
     """`cnifast dhcp daemon` on the node; a context manager that ends it."""
 
-    def __init__(self, *options: str) -> None:
+    def __init__(self, *options: str, program: str = "") -> None:
+        """Start it, or what a plugin binary makes of the same words."""
+        start = [program] if program else [ways.COMMAND, "dhcp"]
         self._process = subprocess.Popen(
-            [ways.COMMAND, "dhcp", "daemon", *(options or ("-resendtimeout", "15s"))],
+            [*start, "daemon", *(options or ("-resendtimeout", "15s"))],
             stderr=subprocess.PIPE,
             stdin=subprocess.DEVNULL,
         )

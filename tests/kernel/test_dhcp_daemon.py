@@ -242,3 +242,21 @@ def test_stopped_while_it_waits(node: Node, plugin_directory: str) -> None:
     assert "eth0" not in node.link_names(pod)
     assert node.strays() == dhcp.WIRE
     assert dhcp.recorded() == []
+
+
+def test_binary_is_a_daemon(node: Node, plugin_directory: str) -> None:
+    """`dhcp daemon` is the daemon; other words make no daemon of it, nor of other plugins."""
+    pod = node.new_container()
+    binary = f"{plugin_directory}/dhcp"
+    with dhcp.Dnsmasq(dhcp.bridge(node)), dhcp.Daemon(program=binary):
+        attachment = Attachment(ways.cold(plugin_directory), dhcp.conf(), pod)
+        assert attachment.add().ok
+        assert attachment.delete().ok
+    for words in ([binary, "Daemon"], [binary], [f"{plugin_directory}/bridge", "daemon"]):
+        done = subprocess.run(words, env={}, capture_output=True, check=False, timeout=20)
+        assert done.returncode == 0
+        assert b"CNI protocol versions supported" in done.stderr
+    many = subprocess.run(
+        [binary, "daemon", *["x"] * 100], capture_output=True, text=True, check=False, timeout=20
+    )
+    assert "too many arguments" in many.stdout
