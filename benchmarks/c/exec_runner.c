@@ -11,14 +11,17 @@
  *   request                                             answer
  *   call ARGC ENVC STDINLEN\n strings stdin             NS CPU EXIT OUTLEN ERRLEN\n out err
  *   pods COUNT PREFIX\n                                 ok\n
- *   churn OPS CLIENTS PODS LOOPS ARGC ADDC DELC ADDLEN DELLEN\n
- *         strings add-stdin del-stdin                   WALL CALLS\n then per call
+ *   churn OPS CLIENTS PODS LOOPS ADDS DELS\n
+ *         ADDS calls, then DELS calls, each as above    WALL OPERATIONS\n then of each
  *                                                       OP POD NS EXIT\n, then ERRLEN\n err
  *
  * Strings are NUL-terminated: the argument vector, then the environment.  In a
  * churn, each client runs OPS (A for ADD, D for DEL, or AD) on its own pods,
- * one after the other; @POD@ in a string or a standard input stands for the
- * pod's number, @PREV@ for what ADD printed.
+ * one after the other.  An operation is its calls, one after the other up to
+ * the first that fails; it takes what they take together.  In a string or a
+ * standard input @POD@ stands for the pod's number, @POD+N@ for that and N,
+ * and @PREV@ for what the last call of an ADD of this pod has printed, in this
+ * churn or in one before it.
  */
 #define _GNU_SOURCE
 #include <errno.h>
@@ -42,6 +45,9 @@
 #define STREAM_MAX (1 << 22) /* what is kept of a child's output */
 #define STDIN_MAX  (1 << 16) /* fits a pipe, so it is written before the start */
 #define STRINGS    256       /* arguments and environment entries of one call */
+#define CALLS      16        /* calls of one operation */
+#define PODS_MAX   4096      /* pods of a churn */
+#define RESULT_MAX (1 << 13) /* what is kept of an ADD */
 
 struct stream {
     size_t length;
@@ -51,7 +57,7 @@ struct stream {
 struct call {
     char *argv[STRINGS];
     char *envp[STRINGS];
-    const char *input;
+    char *input;
     size_t input_length;
 };
 
@@ -190,26 +196,41 @@ static void free_strings(char **strings)
         free(*strings);
 }
 
-static void answer_call(const char *line)
+/* Read a call whose header is `line`; free_call() frees it. */
+static void read_call(const char *line, struct call *call)
 {
-    static char input[STDIN_MAX];
-    static struct outcome outcome;
-    struct call call = {.input = input};
     size_t argc, envc;
 
-    if (sscanf(line, "call %zu %zu %zu", &argc, &envc, &call.input_length) != 3 ||
-        call.input_length > sizeof(input))
+    if (sscanf(line, "call %zu %zu %zu", &argc, &envc, &call->input_length) != 3 ||
+        call->input_length > STDIN_MAX)
         die("bad request: %s", line);
-    read_strings(call.argv, argc);
-    read_strings(call.envp, envc);
-    read_exactly(input, call.input_length);
+    read_strings(call->argv, argc);
+    read_strings(call->envp, envc);
+    call->input = calloc(1, call->input_length + 1);
+    if (!call->input)
+        die("out of memory");
+    read_exactly(call->input, call->input_length);
+}
+
+static void free_call(struct call *call)
+{
+    free_strings(call->argv);
+    free_strings(call->envp);
+    free(call->input);
+}
+
+static void answer_call(const char *line)
+{
+    static struct outcome outcome;
+    struct call call;
+
+    read_call(line, &call);
     run(&call, &outcome);
     (void)printf("%lld %lld %d %zu %zu\n", (long long)outcome.ns, (long long)outcome.cpu_ns,
                  outcome.exit_code, outcome.out.length, outcome.err.length);
     (void)fwrite(outcome.out.bytes, 1, outcome.out.length, stdout);
     (void)fwrite(outcome.err.bytes, 1, outcome.err.length, stdout);
-    free_strings(call.argv);
-    free_strings(call.envp);
+    free_call(&call);
 }
 
 /* Pods: network namespaces, pinned as `ip netns add` does. */
@@ -253,14 +274,21 @@ struct sample {
     int64_t ns;
 };
 
+struct calls {
+    size_t count;
+    struct call each[CALLS];
+};
+
 struct churn {
     char ops[3];
     long clients, pods, loops;
-    char *argv[STRINGS];
-    char *add_envp[STRINGS];
-    char *del_envp[STRINGS];
-    char *add_input;
-    char *del_input;
+    struct calls add, del;
+};
+
+/* What an ADD has printed last; the clients share all of them. */
+struct result {
+    size_t length;
+    char bytes[RESULT_MAX - sizeof(size_t)];
 };
 
 /* Shared by the clients; each writes its own samples. */
@@ -272,8 +300,26 @@ struct board {
     struct sample samples[];
 };
 
+static void *share(size_t size)
+{
+    void *shared =
+        mmap(NULL, size, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
+
+    if (shared == MAP_FAILED)
+        die("mmap: %s", strerror(errno));
+    return shared;
+}
+
+static void keep(struct result *result, const struct stream *stream)
+{
+    if (stream->length > sizeof(result->bytes))
+        die("a result of %zu bytes", stream->length);
+    result->length = stream->length;
+    memcpy(result->bytes, stream->bytes, stream->length);
+}
+
 /* A copy of `text` with the placeholders filled in; the caller frees it. */
-static char *fill(const char *text, long pod, const struct stream *prev)
+static char *fill(const char *text, long pod, const struct result *prev)
 {
     char *result = NULL;
     size_t length;
@@ -281,53 +327,68 @@ static char *fill(const char *text, long pod, const struct stream *prev)
 
     if (!stream)
         die("out of memory");
-    while (*text) {
-        if (!strncmp(text, "@POD@", 5)) {
+    for (const char *at; (at = strchr(text, '@'));) {
+        long plus;
+        int used = 0;
+
+        (void)fwrite(text, 1, (size_t)(at - text), stream);
+        if (!strncmp(at, "@POD@", 5)) {
             (void)fprintf(stream, "%ld", pod);
-            text += 5;
-        } else if (!strncmp(text, "@PREV@", 6)) {
+            used = 5;
+        } else if (!strncmp(at, "@PREV@", 6)) {
             (void)fwrite(prev->bytes, 1, prev->length, stream);
-            text += 6;
+            used = 6;
+        } else if (sscanf(at, "@POD+%ld@%n", &plus, &used) == 1 && used) {
+            (void)fprintf(stream, "%ld", pod + plus);
         } else {
-            (void)fputc(*text++, stream);
+            (void)fputc('@', stream);
+            used = 1;
         }
+        text = at + used;
     }
+    (void)fputs(text, stream);
     (void)fclose(stream);
     return result;
 }
 
-static void fill_strings(char **to, char *const *from, long pod)
+static void fill_strings(char **to, char *const *from, long pod, const struct result *prev)
 {
     for (; *from; from++)
-        *to++ = fill(*from, pod, NULL);
+        *to++ = fill(*from, pod, prev);
     *to = NULL;
 }
 
-static void one(const struct churn *churn, char op, long pod, const struct stream *prev,
-                struct outcome *outcome, struct sample *sample, struct board *board)
+static void operate(const struct churn *churn, char op, struct result *result,
+                    struct outcome *outcome, struct sample *sample, struct board *board)
 {
-    struct call call = {0};
-    char *input = fill(op == 'A' ? churn->add_input : churn->del_input, pod, prev);
+    const struct calls *calls = op == 'A' ? &churn->add : &churn->del;
 
-    fill_strings(call.argv, churn->argv, pod);
-    fill_strings(call.envp, op == 'A' ? churn->add_envp : churn->del_envp, pod);
-    call.input = input;
-    call.input_length = strlen(input);
-    run(&call, outcome);
-    *sample = (struct sample){op, outcome->exit_code, pod, outcome->ns};
-    if (outcome->exit_code && !atomic_exchange(&board->failed, 1))
+    sample->op = op;
+    for (size_t i = 0; i < calls->count && !sample->exit_code; i++) {
+        struct call call;
+
+        fill_strings(call.argv, calls->each[i].argv, sample->pod, result);
+        fill_strings(call.envp, calls->each[i].envp, sample->pod, result);
+        call.input = fill(calls->each[i].input, sample->pod, result);
+        call.input_length = strlen(call.input);
+        run(&call, outcome);
+        free_call(&call);
+        sample->ns += outcome->ns;
+        sample->exit_code = outcome->exit_code;
+        if (op == 'A')
+            keep(result, &outcome->out);
+    }
+    if (sample->exit_code && !atomic_exchange(&board->failed, 1))
         (void)snprintf(board->error, sizeof(board->error), "%.*s%.*s", (int)outcome->out.length,
                        outcome->out.bytes, (int)outcome->err.length, outcome->err.bytes);
-    free_strings(call.argv);
-    free_strings(call.envp);
-    free(input);
 }
 
-static void client(const struct churn *churn, long number, struct board *board)
+static void client(const struct churn *churn, long number, struct result *results,
+                   struct board *board)
 {
-    struct outcome *added = calloc(1, sizeof(*added)), *deleted = calloc(1, sizeof(*deleted));
+    struct outcome *outcome = calloc(1, sizeof(*outcome));
 
-    if (!added || !deleted)
+    if (!outcome)
         die("out of memory");
     atomic_fetch_add(&board->ready, 1);
     while (!atomic_load(&board->go))
@@ -335,47 +396,60 @@ static void client(const struct churn *churn, long number, struct board *board)
     for (long loop = 0; loop < churn->loops; loop++) {
         for (long pod = number; pod < churn->pods; pod += churn->clients) {
             long first = (loop * churn->pods + pod) * (long)strlen(churn->ops);
-            struct sample *sample = &board->samples[first];
 
-            if (strchr(churn->ops, 'A'))
-                one(churn, 'A', pod, NULL, added, sample++, board);
-            if (strchr(churn->ops, 'D'))
-                one(churn, 'D', pod, &added->out, deleted, sample, board);
+            for (const char *op = churn->ops; *op; op++) {
+                struct sample *sample = &board->samples[first++];
+
+                sample->pod = pod;
+                operate(churn, *op, &results[pod], outcome, sample, board);
+            }
         }
     }
     _exit(0);
 }
 
+static void read_calls(struct calls *calls)
+{
+    char line[256];
+
+    if (calls->count > CALLS)
+        die("too many calls");
+    for (size_t i = 0; i < calls->count; i++) {
+        if (!fgets(line, sizeof(line), stdin))
+            die("request cut short");
+        read_call(line, &calls->each[i]);
+    }
+}
+
+static void free_calls(struct calls *calls)
+{
+    for (size_t i = 0; i < calls->count; i++)
+        free_call(&calls->each[i]);
+}
+
 static void answer_churn(const char *line)
 {
-    struct churn churn;
-    size_t argc, addc, delc, add_length, del_length;
+    static struct result *results;
+    static struct churn churn;
 
-    if (sscanf(line, "churn %2s %ld %ld %ld %zu %zu %zu %zu %zu", churn.ops, &churn.clients,
-               &churn.pods, &churn.loops, &argc, &addc, &delc, &add_length, &del_length) != 9)
+    if (sscanf(line, "churn %2s %ld %ld %ld %zu %zu", churn.ops, &churn.clients, &churn.pods,
+               &churn.loops, &churn.add.count, &churn.del.count) != 6 ||
+        churn.pods > PODS_MAX)
         die("bad request: %s", line);
-    read_strings(churn.argv, argc);
-    read_strings(churn.add_envp, addc);
-    read_strings(churn.del_envp, delc);
-    churn.add_input = calloc(1, add_length + 1);
-    churn.del_input = calloc(1, del_length + 1);
-    if (!churn.add_input || !churn.del_input)
-        die("out of memory");
-    read_exactly(churn.add_input, add_length);
-    read_exactly(churn.del_input, del_length);
+    read_calls(&churn.add);
+    read_calls(&churn.del);
+    if (!results)
+        results = share(PODS_MAX * sizeof(*results));
 
-    long calls = (long)strlen(churn.ops) * churn.loops * churn.pods;
-    size_t size = sizeof(struct board) + (size_t)calls * sizeof(struct sample);
-    struct board *board =
-        mmap(NULL, size, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
+    long operations = (long)strlen(churn.ops) * churn.loops * churn.pods;
+    size_t size = sizeof(struct board) + (size_t)operations * sizeof(struct sample);
+    struct board *board = share(size);
 
-    if (board == MAP_FAILED)
-        die("mmap: %s", strerror(errno));
     for (long i = 0; i < churn.clients; i++) {
         pid_t pid = fork();
 
         if (pid == 0)
-            client(&churn, i, board);
+            client(&churn, i, results, board);
         if (pid < 0)
             die("fork: %s", strerror(errno));
     }
@@ -389,17 +463,14 @@ static void answer_churn(const char *line)
         if (wait(&status) < 0 || status != 0)
             die("a client failed");
     }
-    (void)printf("%lld %ld\n", (long long)(now() - start), calls);
-    for (long i = 0; i < calls; i++)
+    (void)printf("%lld %ld\n", (long long)(now() - start), operations);
+    for (long i = 0; i < operations; i++)
         (void)printf("%c %ld %lld %d\n", board->samples[i].op, board->samples[i].pod,
                      (long long)board->samples[i].ns, board->samples[i].exit_code);
     (void)printf("%zu\n%s", strlen(board->error), board->error);
     (void)munmap(board, size);
-    free(churn.add_input);
-    free(churn.del_input);
-    free_strings(churn.argv);
-    free_strings(churn.add_envp);
-    free_strings(churn.del_envp);
+    free_calls(&churn.add);
+    free_calls(&churn.del);
 }
 
 int main(void)
