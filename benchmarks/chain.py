@@ -26,7 +26,7 @@ if TYPE_CHECKING:
 PORTMAP: dict[str, Any] = {"type": "portmap", "capabilities": {"portMappings": True}}
 BANDWIDTH: dict[str, Any] = {"type": "bandwidth", "capabilities": {"bandwidth": True}}
 INGRESS, EGRESS, BURST = 200_000_000, 100_000_000, 10_000_000  # bits, per second
-SYSCTL, WANTED = "net.ipv4.conf.eth0.arp_notify", "1"
+SYSCTL, WANTED = "net.ipv4.conf.eth0.arp_filter", "1"  # the bridge plugins leave it 0
 MTU = 1400
 BACKUPS = "/run/cni/tuning"
 SAMPLED = 4  # pods

@@ -97,17 +97,19 @@ def why_not() -> str | None:
 
 
 def compile_c(name: str, *options: str) -> Path:
-    """Compile ``c/NAME.c`` unless that is done already; return the program.
+    """Compile ``c/NAME*.c`` unless that is done already; return the program.
 
     Raises:
         NodeError: the compiler failed; its message is the text.
     """
-    source = ROOT / "c" / f"{name}.c"
+    sources = sorted((ROOT / "c").glob(f"{name}*.[ch]"))
     program = BUILD / name
-    if program.exists() and program.stat().st_mtime > source.stat().st_mtime:
+    changed = max(source.stat().st_mtime for source in sources)
+    if program.exists() and program.stat().st_mtime > changed:
         return program
     BUILD.mkdir(parents=True, exist_ok=True)
-    command = ["cc", "-O2", "-Wall", "-Wextra", "-o", str(program), str(source), *options]
+    units = [str(source) for source in sources if source.suffix == ".c"]
+    command = ["cc", "-O2", "-Wall", "-Wextra", "-o", str(program), *units, *options]
     done = subprocess.run(command, capture_output=True, text=True, check=False)
     if done.returncode:
         raise NodeError(done.stderr)
