@@ -21,7 +21,7 @@ lint() {
     "$VENV/bin/ruff" check --output-format concise . &&
         "$VENV/bin/ruff" format --check . &&
         "$VENV/bin/mypy" &&
-        find csrc tests/c -name '*.[ch]' -print0 | xargs -0 "$VENV/bin/clang-format" --dry-run -Werror
+        find csrc tests/c benchmarks/c -name '*.[ch]' -print0 | xargs -0 "$VENV/bin/clang-format" --dry-run -Werror
 }
 
 # The C tests are programs under AddressSanitizer and UBSan; warnings are errors here.
