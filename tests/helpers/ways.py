@@ -44,6 +44,25 @@ def warm(directory: str) -> BinaryRunner:
     return BinaryRunner("warm", directory, {"CNIFAST_SERVICE": "required"})
 
 
+class Elsewhere(BinaryRunner):
+    """Calls through the service by a process with mounts of its own, which a script makes."""
+
+    def __init__(self, directory: str, script: str) -> None:
+        super().__init__("elsewhere", directory, {"CNIFAST_SERVICE": "required"})
+        self._script = script
+
+    def start(self, plugin: str, environment: Mapping[str, str]) -> subprocess.Popen[bytes]:
+        """Start the plugin in a mount namespace of its own, once the script has run there."""
+        script = f"set -e; {self._script}; exec {self.plugin_path}/{plugin}"
+        return subprocess.Popen(
+            ["unshare", "--mount", "sh", "-c", script],
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            env={**self._base, **environment},
+        )
+
+
 class Service:
     """`cnifast serve` on the node that the calling thread is on."""
 

@@ -4,19 +4,15 @@ from __future__ import annotations
 
 import base64
 import json
-import os
-import shutil
-import subprocess
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import pytest
 
 from helpers import flannel
-from helpers.bench import wait_for
 from helpers.flannel import SAVED, SUBNET_FILE, conf, flanneld, saved
 from helpers.packets import ping
-from helpers.plugin import Attachment, BinaryRunner, Outcome, must
+from helpers.plugin import Attachment, Outcome, must
 from helpers.ways import InprocRunner
 
 if TYPE_CHECKING:
@@ -24,7 +20,6 @@ if TYPE_CHECKING:
 
     from helpers.node import Container, Node
     from helpers.plugin import Runner
-    from helpers.ways import Service
 
 STORE = Path("/var/lib/cni/networks/net")
 MACVLAN = {"type": "macvlan", "master": "m0"}
@@ -354,44 +349,6 @@ def test_program_that_is_gone(node: Node, runner: Runner) -> None:
     one.path = path
     must(one.delete())
     assert saved() == set()
-
-
-class Hidden(BinaryRunner):
-    """Calls by a process that alone sees what flanneld writes."""
-
-    def start(self, plugin: str, environment: Mapping[str, str]) -> subprocess.Popen[bytes]:
-        """Start the plugin in a mount namespace of its own."""
-        script = (
-            f"mount -t tmpfs tmpfs {SUBNET_FILE.parent} && cp /run/subnet.env {SUBNET_FILE} && "
-            f"exec {self.plugin_path}/{plugin}"
-        )
-        return subprocess.Popen(
-            ["unshare", "--mount", "sh", "-c", script],
-            stdin=subprocess.PIPE,
-            stdout=subprocess.PIPE,
-            stderr=subprocess.PIPE,
-            env={**os.environ, "CNIFAST_SERVICE": "required", **environment},
-        )
-
-
-def test_file_that_the_service_does_not_see(
-    spotless: Node, service: Service, plugin_directory: str
-) -> None:
-    """Where the service finds no file of flanneld's, the caller looks for it."""
-    flanneld()
-    shutil.copy(SUBNET_FILE, "/run/subnet.env")
-    SUBNET_FILE.unlink()
-    pod = spotless.new_container()
-    one = Attachment(Hidden("hidden", plugin_directory), conf(), pod)
-    must(one.call("STATUS"))
-    must(one.add())
-    must(one.check())
-    must(one.delete())
-    assert spotless.link_names(pod) == {"lo"}
-    wait_for(lambda: spotless.processes() == [service.pid])
-    said = [line for line in service.log if "event=cold" in line]
-    assert len(said) == 2
-    assert all(f"{SUBNET_FILE}: no such file" in line for line in said)
 
 
 class Mortal(InprocRunner):

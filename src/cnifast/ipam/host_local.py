@@ -11,7 +11,7 @@ import marshal
 from cnifast.invoke import files
 from cnifast.ipam import resolv
 from cnifast.ipam.ranges import RangeConf, complete, describe
-from cnifast.ipam.store import Plan, Store, TakenError
+from cnifast.ipam.store import DEFAULT_DATA_DIR, Plan, Store, TakenError
 from cnifast.protocol import ip
 from cnifast.protocol.args import load_args
 from cnifast.protocol.codec import DecodeError, quote
@@ -220,13 +220,18 @@ def require_place(req: Request) -> None:
     """
     ipam = lookup(req.conf, "ipam")
     if type(ipam) is dict:
-        req.place.require_paths("host-local", lookup(ipam, "datadir"), lookup(ipam, "resolvconf"))
+        _require_paths(req, lookup(ipam, "datadir"), lookup(ipam, "resolvconf"))
+
+
+def _require_paths(req: Request, data_dir: object, resolv_conf: object) -> None:
+    """Refuse to act where the store, or resolvConf, is elsewhere for the caller."""
+    req.place.require_paths("host-local", data_dir or DEFAULT_DATA_DIR, resolv_conf)
 
 
 def _load(req: Request) -> tuple[_Network, list[tuple[int, int]]]:
     """Return the network of a request and the addresses it asks for."""
     network, args, runtime = req.derive("host-local", _decode)
-    req.place.require_paths("host-local", network.data_dir, network.resolv_conf)
+    _require_paths(req, network.data_dir, network.resolv_conf)
     if not (req.args or args.cni.ips or runtime.ips):
         return network, []
     return network, _requested(req, args, runtime)

@@ -40,9 +40,9 @@ class Place:
 
     ``host_netns`` and ``netns`` are file descriptors of the caller's and the container's
     network namespace; None means the current one, and the one at ``Request.netns``.  ``warm``
-    is what the service's thread keeps ready between calls.  ``mount_same`` tells whether paths
-    mean the same here as for the caller; ``delegates`` whether other programs may be executed
-    here on the caller's behalf; ``exits`` that this process ends with the call, and
+    is what the service's thread keeps ready between calls.  ``mount_same`` tells whether the paths
+    that were given mean the same here as for the caller, and ``same_path`` tells it of others; None
+    means that all do.  ``delegates`` tells whether other programs may be executed here on the caller's behalf; ``exits`` that this process ends with the call, and
     ``leaves_service`` that a service begins when it does.
     """
 
@@ -53,6 +53,7 @@ class Place:
         "leaves_service",
         "mount_same",
         "netns",
+        "same_path",
         "warm",
     )
 
@@ -66,6 +67,7 @@ class Place:
         delegates: bool = True,
         exits: bool = False,
         leaves_service: bool = False,
+        same_path: Callable[[str], bool] | None = None,
     ) -> None:
         self.host_netns = host_netns
         self.netns = netns
@@ -74,6 +76,7 @@ class Place:
         self.delegates = delegates
         self.exits = exits
         self.leaves_service = leaves_service
+        self.same_path = same_path
 
     def elsewhere(self) -> Place:
         """Return the place of a call for another container: all the same but its namespace."""
@@ -85,22 +88,28 @@ class Place:
             delegates=self.delegates,
             exits=self.exits,
             leaves_service=self.leaves_service,
+            same_path=self.same_path,
         )
 
     def require_paths(self, plugin: str, *paths: object) -> None:
-        """Refuse to act where paths of a configuration lead elsewhere than for the caller.
+        """Refuse to act where paths that a plugin uses lead elsewhere than for the caller.
 
         What is no path, or an empty one, is left to whoever reads the configuration.
 
         Raises:
-            RunCold: they do; the text names the plugin that keeps files there.
+            RunCold: they do, or those of the configuration; the text names the plugin.
         """
         if not self.mount_same:
             raise RunCold(f"{plugin} keeps its files in the caller's mount namespace")
-        if not self.delegates:
-            for path in paths:
-                if type(path) is str and path and not path.startswith("/"):
-                    raise RunCold(f"{plugin} is configured with a path relative to the caller's")
+        if self.delegates:
+            return
+        for path in paths:
+            if type(path) is not str or not path:
+                continue
+            if not path.startswith("/"):
+                raise RunCold(f"{plugin} is configured with a path relative to the caller's")
+            if self.same_path is not None and not self.same_path(path):
+                raise RunCold(f"{plugin} uses {path} of the caller's mount namespace")
 
 
 class Request:

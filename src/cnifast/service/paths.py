@@ -9,8 +9,22 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
 
-# What plugins use without being told: the default store of host-local.
-DEFAULTS = ("/var/lib/cni/networks",)
+
+class CallersPaths:
+    """Tells of paths whether they mean the same to a caller; each is looked at once for a call."""
+
+    __slots__ = ("_known", "_pid")
+
+    def __init__(self, pid: int) -> None:
+        self._pid = pid
+        self._known: dict[str, bool] = {}
+
+    def __call__(self, path: str) -> bool:
+        """Tell whether a path leads the caller to what it leads us to; see `same_path`."""
+        known = self._known.get(path)
+        if known is None:
+            known = self._known[path] = same_path(self._pid, path)
+        return known
 
 
 def same_path(pid: int, path: str) -> bool:
@@ -49,11 +63,10 @@ def _walk(there: str, path: str) -> bool:
 
 
 def named_paths(conf: object, env: Mapping[str, str]) -> Iterator[str]:
-    """Yield the absolute paths that a configuration names, and those it implies.
+    """Yield the absolute paths that a configuration names; what it implies, its plugin knows.
 
     ``prevResult`` is left out: what it names was there before and is not opened.
     """
-    yield from DEFAULTS
     for directory in env.get("CNI_PATH", "").split(":"):
         if directory:
             yield directory

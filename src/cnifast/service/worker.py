@@ -16,7 +16,7 @@ from cnifast.protocol.errors import INTERNAL, CNIError, RunCold
 from cnifast.protocol.request import Place
 from cnifast.protocol.skel import Response, dispatch
 from cnifast.service.connection import Connection, Rejected
-from cnifast.service.paths import named_paths, same_path
+from cnifast.service.paths import CallersPaths, named_paths
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -156,7 +156,8 @@ class Worker(threading.Thread):
             raise RunCold(f"this service is {__version__}, the plugin is {request.build}")
         if home.uid != 0 and _namespace(f"/proc/{pid}/ns/user") != home.user:
             raise RunCold("the caller is in another user namespace")
-        mount_same = request.mnt == home.mnt or _same_paths(pid, request)
+        same_path = None if request.mnt == home.mnt else CallersPaths(pid)
+        mount_same = same_path is None or _same_paths(same_path, request)
         # What is no network namespace is left to the plugin, which says so.
         host, netns = conn.host_ident, conn.netns
         path = request.env.get("CNI_NETNS", "")
@@ -172,6 +173,7 @@ class Worker(threading.Thread):
             self._warm,
             mount_same=mount_same,
             delegates=False,
+            same_path=same_path,
         )
         return dispatch(
             request.plugin,
@@ -183,13 +185,13 @@ class Worker(threading.Thread):
         )
 
 
-def _same_paths(pid: int, request: WireRequest) -> bool:
+def _same_paths(same_path: CallersPaths, request: WireRequest) -> bool:
     """Tell whether all that the configuration names is the same for caller and service."""
     try:
         conf = json.loads(request.stdin)
     except (ValueError, RecursionError):
         return True  # it is refused before anything is looked at
-    return all(same_path(pid, path) for path in named_paths(conf, request.env))
+    return all(map(same_path, named_paths(conf, request.env)))
 
 
 def _result(response: Response) -> bytes:

@@ -6,7 +6,12 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from cnifast.protocol.errors import INVALID_ENVIRONMENT, INVALID_NETWORK_CONFIG, CNIError
+from cnifast.protocol.errors import (
+    INVALID_ENVIRONMENT,
+    INVALID_NETWORK_CONFIG,
+    CNIError,
+    RunCold,
+)
 from cnifast.protocol.request import (
     Place,
     Request,
@@ -130,6 +135,26 @@ def test_place() -> None:
     assert here.delegates
     there = Place(3, 4, "handles", mount_same=False, delegates=False)
     assert Request("bridge", "ADD", {}, b"", {}, "n", "1.0.0", there).place is there
+
+
+def test_paths_of_a_plugin() -> None:
+    """Each path that a plugin uses is compared, but only where there is something to compare."""
+    asked = []
+
+    def same_path(path: str) -> bool:
+        asked.append(path)
+        return path != "/run/cni"
+
+    Place().require_paths("tuning", "/run/cni")
+    there = Place(delegates=False, same_path=same_path)
+    there.require_paths("tuning", "/etc/cni", "", None)
+    with pytest.raises(RunCold, match=r"tuning uses /run/cni of the caller's mount namespace"):
+        there.require_paths("tuning", "/etc/cni", "/run/cni")
+    assert asked == ["/etc/cni", "/etc/cni", "/run/cni"]
+    with pytest.raises(RunCold, match="relative"):
+        there.require_paths("tuning", "run/cni")
+    with pytest.raises(RunCold, match="tuning"):
+        Place(mount_same=False).require_paths("tuning")
 
 
 @given(st.text(max_size=20))

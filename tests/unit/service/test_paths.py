@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from cnifast.service.paths import DEFAULTS, named_paths, same_path
+from cnifast.service.paths import CallersPaths, named_paths, same_path
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -112,4 +112,17 @@ def test_named_paths() -> None:
         "mtu": 1500,
     }
     found = set(named_paths(conf, {"CNI_PATH": "/opt/cni/bin::/usr/lib/cni"}))
-    assert found == {*DEFAULTS, "/opt/cni/bin", "/usr/lib/cni", "/data", "/in/list"}
+    assert found == {"/opt/cni/bin", "/usr/lib/cni", "/data", "/in/list"}
+
+
+@needs_root
+def test_callers_paths(tmp_path: Path) -> None:
+    """What is known of a path of a caller's stays so for the call: it is looked at once."""
+    (tmp_path / "a").mkdir()
+    with elsewhere(f"mount -t tmpfs none {tmp_path}/a") as pid:
+        is_same = CallersPaths(pid)
+        assert not is_same(f"{tmp_path}/a/b")
+        assert is_same(f"{tmp_path}/c")
+    assert not is_same(f"{tmp_path}/a/b")
+    assert is_same(f"{tmp_path}/c")
+    assert not is_same(f"{tmp_path}/d")

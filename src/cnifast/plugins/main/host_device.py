@@ -14,7 +14,7 @@ from cnifast.kernel.links import attach_existing
 from cnifast.plugins import devices, inner
 from cnifast.plugins.base import Failures, Session, allocate, decode, required_prev_result
 from cnifast.plugins.lending import move_in, restore_on_host, take_back
-from cnifast.plugins.lent import Lent, all_recorded, recorded
+from cnifast.plugins.lent import DIRECTORY, Lent, all_recorded, recorded
 from cnifast.protocol.errors import INTERNAL, CNIError, RunCold
 from cnifast.protocol.netconf import NetConf, valid_attachments
 from cnifast.protocol.request import validate_interface_name
@@ -59,10 +59,9 @@ def _decode(req: Request) -> HostDeviceConf:
 
     Raises:
         CNIError: a key has a value of the wrong kind.
-        RunCold: records and devices are the caller's.
+        RunCold: the records are the caller's.
     """
-    if not req.place.mount_same:
-        raise RunCold("/run and /sys are to be looked at in the caller's mount namespace")
+    req.place.require_paths("host-device", DIRECTORY)
     return decode(HostDeviceConf, req)
 
 
@@ -74,6 +73,8 @@ def _load(req: Request) -> HostDeviceConf:
         RunCold: devices have to be looked for as the caller sees them.
     """
     conf = _decode(req)
+    if conf.kernelpath or conf.pci_bus_id or conf.runtime_config.device_id:
+        req.place.require_paths("host-device", "/sys")
     _resolve_device_id(conf)
     if not (conf.device or conf.hwaddr or conf.kernelpath or conf.pci_bus_id or conf.auxiliary):
         raise CNIError(INTERNAL, 'specify either "device", "hwaddr", "kernelpath" or "pciBusID"')

@@ -14,7 +14,7 @@ from cnifast.plugins.base import Failures
 from cnifast.plugins.flannel_conf import FlannelConf, SubnetFileError, load, wanted
 from cnifast.plugins.flannel_saved import Slot, saved_for
 from cnifast.protocol.codec import dumps, loads
-from cnifast.protocol.errors import INTERNAL, PLUGIN_NOT_AVAILABLE, CNIError, RunCold
+from cnifast.protocol.errors import INTERNAL, PLUGIN_NOT_AVAILABLE, CNIError
 from cnifast.protocol.netconf import valid_attachments
 from cnifast.protocol.skel import on_behalf
 
@@ -40,7 +40,7 @@ def add(req: Request) -> Result:
         OSError: the kernel refused the delegate a step; nothing is left behind.
     """
     conf = load(req)
-    delegate, call = _call(req, _now(req, conf))
+    delegate, call = _call(req, wanted(conf))
     slot = _slot(req, conf)
     slot.save(call.stdin)
     try:
@@ -101,7 +101,7 @@ def gc(req: Request) -> None:
     # By plugin: what flanneld says now, or said when something was saved that is still here.
     ways: dict[str, Wanted] = {one.plugin: one for one in saved}
     try:
-        now = _now(req, conf)
+        now = wanted(conf)
         ways[now.plugin] = now
     except SubnetFileError:
         pass
@@ -125,7 +125,7 @@ def status(req: Request) -> None:
     """
     conf = load(req)
     try:
-        now = _now(req, conf)
+        now = wanted(conf)
     except SubnetFileError as e:
         raise CNIError(PLUGIN_NOT_AVAILABLE, e.msg) from None
     delegate, call = _call(req, now)
@@ -136,20 +136,6 @@ def status(req: Request) -> None:
 def _slot(req: Request, conf: FlannelConf) -> Slot:
     """Return where the configuration for the request's attachment is kept."""
     return Slot(conf.data_dir, req.container_id, req.ifname)
-
-
-def _now(req: Request, conf: FlannelConf) -> Wanted:
-    """Return the call of the delegate that flanneld's file stands for; see `wanted`.
-
-    Raises:
-        RunCold: the service cannot use it, but the caller may see another file there.
-    """
-    try:
-        return wanted(conf)
-    except SubnetFileError as e:
-        if req.place.delegates:
-            raise
-        raise RunCold(e.msg) from None
 
 
 def _call(req: Request, way: Wanted, **conf: Any) -> tuple[Delegate, Request]:
@@ -177,7 +163,7 @@ def _readable(req: Request, saved: Saved) -> Request | None:
 def _as_of_now(req: Request, conf: FlannelConf) -> Request | None:
     """Return the call of the delegate by what flanneld says now, None if that is of no use."""
     try:
-        now = _now(req, conf)
+        now = wanted(conf)
         return on_behalf(req, now.plugin, now.stdin)
     except CNIError:
         return None

@@ -12,7 +12,7 @@ from cnifast.kernel.settings import Settings
 from cnifast.plugins.base import Failures, Session, decode, required_prev_result
 from cnifast.plugins.common import RuntimeConfig, check_mac, env_args
 from cnifast.plugins.tuning_backup import Backup, attributes_of, remove_stale
-from cnifast.plugins.tuning_sysctls import path_of, refuse_repeated, require_allowed
+from cnifast.plugins.tuning_sysctls import ALLOWLIST, path_of, refuse_repeated, require_allowed
 from cnifast.protocol.errors import INTERNAL, PLUGIN_NOT_AVAILABLE, CNIError
 from cnifast.protocol.netconf import NetConf, valid_attachments
 from cnifast.protocol.schema import (
@@ -106,7 +106,7 @@ def _conf(req: Request) -> TuningConf:
         RunCold: its paths mean something else here than for the caller.
     """
     conf = req.derive("tuning", _decode)
-    req.place.require_paths("tuning", conf.data_dir)
+    req.place.require_paths("tuning", conf.data_dir, ALLOWLIST)
     return conf
 
 

@@ -1,0 +1,110 @@
+"""Callers with mounts of their own: whose files count, and whether the service may use its own."""
+
+from __future__ import annotations
+
+import shutil
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+from helpers.flannel import SUBNET_FILE, flanneld
+from helpers.plugin import Attachment, must
+from helpers.ways import Elsewhere
+
+if TYPE_CHECKING:
+    from helpers.node import Container, Node
+    from helpers.ways import Service
+
+BASE = {"cniVersion": "1.1.0", "name": "net"}
+FORWARDING = "net.ipv4.conf.eth0.forwarding"
+
+
+@pytest.fixture
+def pod(node: Node) -> Container:
+    """A container with an eth0 that stands for another plugin's."""
+    container = node.new_container("pod")
+    node.ip("link add h0 type veth peer name eth0 netns pod")
+    return container
+
+
+def tuning(**keys: Any) -> dict[str, Any]:
+    """Return a configuration of tuning."""
+    previous = {"cniVersion": "1.1.0", "interfaces": [{"name": "eth0", "sandbox": "x"}]}
+    return {**BASE, "type": "tuning", "prevResult": previous, **keys}
+
+
+def cold(service: Service) -> list[str]:
+    """Return what the service said of calls that it did not take."""
+    return [line for line in service.log if "event=cold" in line]
+
+
+def test_allowlist_of_the_caller(
+    node: Node, service: Service, pod: Container, plugin_directory: str
+) -> None:
+    """A sysctl that the caller's allowlist does not have is refused, whatever the service's has."""
+    Path("/run/mine").mkdir()
+    Path("/run/mine/allowlist.conf").write_text("^net.core")
+    Path("/etc/cni/tuning").mkdir()
+    runner = Elsewhere(plugin_directory, "mount --bind /run/mine /etc/cni/tuning")
+    one = Attachment(runner, tuning(sysctl={FORWARDING: "1"}), pod)
+    refused = one.add()
+    assert (refused.code, "is not allowed" in refused.message) == (999, True), refused
+    assert "forwarding = 0" in node.run(f"ip netns exec pod sysctl {FORWARDING}")
+    (said,) = cold(service)
+    assert "/etc/cni/tuning/allowlist.conf" in said
+    must(Attachment(Elsewhere(plugin_directory, "true"), one.conf, pod).add())
+    assert len(cold(service)) == 1
+
+
+def test_records_of_the_caller(
+    node: Node, service: Service, pod: Container, plugin_directory: str
+) -> None:
+    """What tuning has changed is kept where the caller keeps it, and found there by DEL."""
+    Path("/run/mine").mkdir()
+    Path("/run/cni").mkdir()
+    runner = Elsewhere(plugin_directory, "mount --bind /run/mine /run/cni")
+    one = Attachment(runner, tuning(mtu=1400), pod)
+    must(one.add())
+    assert [path.name for path in Path("/run/mine/tuning").iterdir()] == ["pod_eth0.json"]
+    must(one.delete())
+    assert node.links(pod)[1]["mtu"] == 1500
+    assert list(Path("/run/mine/tuning").iterdir()) == list(Path("/run/cni").iterdir()) == []
+    assert len(cold(service)) == 2
+
+
+def test_subnet_file_of_the_caller(node: Node, service: Service, plugin_directory: str) -> None:
+    """Flannel attaches by the subnet that the caller sees, also where the service sees another."""
+    flanneld()
+    there = Path("/run/there")
+    shutil.copytree(SUBNET_FILE.parent, there)
+    SUBNET_FILE.write_text(SUBNET_FILE.read_text().replace("10.1.17", "10.1.99"))
+    pod = node.new_container()
+    runner = Elsewhere(plugin_directory, f"mount --bind {there} {SUBNET_FILE.parent}")
+    one = Attachment(runner, {**BASE, "type": "flannel"}, pod)
+    must(one.call("STATUS"))
+    must(one.add())
+    assert one.result["ips"][0]["address"].startswith("10.1.17.")
+    must(one.check())
+    must(one.delete())
+    assert len(cold(service)) == 4
+
+
+def test_devices_of_the_caller(node: Node, service: Service, plugin_directory: str) -> None:
+    """A device is on record where the caller looks; with the same files the service lends it."""
+    node.ip("link add d0 type veth peer name d1")
+    pod = node.new_container()
+    conf = {**BASE, "type": "host-device", "device": "d0"}
+    Path("/run/mine").mkdir()
+    Path("/run/cni").mkdir()
+    theirs = Elsewhere(plugin_directory, "mount --bind /run/mine /run/cni")
+    one = Attachment(theirs, conf, pod)
+    must(one.add())
+    assert len(list(Path("/run/mine/host-device").iterdir())) == 1
+    must(one.delete())
+    assert len(cold(service)) == 2
+    ours = Attachment(Elsewhere(plugin_directory, "true"), conf, pod)
+    must(ours.add())
+    must(ours.delete())
+    assert len(cold(service)) == 2
+    assert "d0" in node.link_names()
