@@ -16,15 +16,17 @@ import yaml
 
 from cnifast import __version__
 from cnifast.service.settings import CONFIG, SOCKET, Settings
-from helpers import ways
+from helpers import flannel, ways
 from helpers.bench import PATIENCE, left_service, wait_for
 from helpers.node import TOOLS_PATH, need_tools
-from helpers.plugin import Attachment, BinaryRunner
+from helpers.plugin import Attachment, BinaryRunner, must
 
 from .conftest import DEPLOY
 
 if TYPE_CHECKING:
-    from helpers.node import Node
+    from collections.abc import Iterator
+
+    from helpers.node import Container, Node
 
 MANIFEST = DEPLOY / "kubernetes" / "daemonset.yaml"
 OBJECTS = list(yaml.safe_load_all(MANIFEST.read_text()))
@@ -186,31 +188,110 @@ def kubelet(bare: Node, archive: Path, tmp_path: Path) -> Kubelet:  # noqa: ARG0
     return Kubelet(tmp_path / "etc", archive)
 
 
-def test_daemonset_on_a_node(kubelet: Kubelet, node: Node, tmp_path: Path) -> None:
-    """Its containers install plugins, configure the node, and answer every call by the service."""
+class Deployed:
+    """A node whose DaemonSet runs: how to call its plugins, and what its service said."""
+
+    def __init__(self, node: Node, process: subprocess.Popen[bytes], log: Path) -> None:
+        self.node = node
+        self.process = process
+        self.runner = BinaryRunner("node", "/opt/cni/bin", {"CNIFAST_SERVICE": "required"})
+        self._log = log
+
+    def attachment(self, conf: dict[str, Any], pod: Container) -> Attachment:
+        """Return an attachment of a container by the node's plugins."""
+        return Attachment(self.runner, conf, pod)
+
+    def calls(self) -> int:
+        """Return how many calls the service answered; it has taken all there were."""
+        said = self._log.read_text()
+        assert "event=cold" not in said
+        return said.count("event=call")
+
+
+@pytest.fixture
+def deployed(kubelet: Kubelet, node: Node, tmp_path: Path) -> Iterator[Deployed]:
+    """A node on which all containers of the DaemonSet have run, and the service still does."""
     for container in POD["initContainers"]:
         with kubelet.start(container) as process:
             assert process.wait(PATIENCE) == 0
-    settings = Settings.read({}, str(tmp_path / "etc" / "config.toml"))
-    assert settings.mode == "required"
     (service,) = POD["containers"]
     log = tmp_path / "log"
     with log.open("wb") as stderr, kubelet.start(service, stderr=stderr) as process:
         wait_for(lambda: left_service(SOCKET))
         probe = subprocess.run(service["readinessProbe"]["exec"]["command"], check=False)
         assert probe.returncode == 0
-        runner = BinaryRunner("node", "/opt/cni/bin", {"CNIFAST_SERVICE": settings.mode})
-        pods = [Attachment(runner, CONF, node.new_container()) for _ in range(3)]
-        for pod in pods:
-            assert pod.add().ok
-            assert pod.check().ok
-        addresses = [pod.result["ips"][0]["address"] for pod in pods]
-        assert addresses == [f"10.5.0.{i}/24" for i in (2, 3, 4)]
-        for pod in pods:
-            assert pod.delete().ok
+        yield Deployed(node, process, log)
         process.terminate()
         assert process.wait(PATIENCE) == 0
-    said = log.read_text()
-    assert said.count("event=call") == 9, said
-    assert "event=cold" not in said
+
+
+def test_daemonset_on_a_node(deployed: Deployed, node: Node, tmp_path: Path) -> None:
+    """Its containers install plugins, configure the node, and answer every call by the service."""
+    assert Settings.read({}, str(tmp_path / "etc" / "config.toml")).mode == "required"
+    pods = [deployed.attachment(CONF, node.new_container()) for _ in range(3)]
+    for pod in pods:
+        assert pod.add().ok
+        assert pod.check().ok
+    addresses = [pod.result["ips"][0]["address"] for pod in pods]
+    assert addresses == [f"10.5.0.{i}/24" for i in (2, 3, 4)]
+    for pod in pods:
+        assert pod.delete().ok
+    assert deployed.calls() == 9
     assert node.strays() == []
+
+
+def test_daemonset_serves_tuning(deployed: Deployed, node: Node) -> None:
+    """By the node's allowlist, and with its records, so that DEL gives the MTU back."""
+    pod = node.new_container()
+    node.ip(f"link add h0 type veth peer name eth0 netns {pod.name}")
+    previous = {"cniVersion": "1.0.0", "interfaces": [{"name": "eth0", "sandbox": "x"}]}
+    conf = {"cniVersion": "1.0.0", "name": "pods", "type": "tuning", "prevResult": previous}
+    forwarding = {"net.ipv4.conf.eth0.forwarding": "1"}
+    one = deployed.attachment({**conf, "mtu": 1400, "sysctl": forwarding}, pod)
+    must(one.add())
+    assert (node.links(pod)[1]["mtu"], os.listdir("/run/cni/tuning")) == (1400, ["pod1_eth0.json"])
+    must(one.delete())
+    assert (node.links(pod)[1]["mtu"], os.listdir("/run/cni/tuning")) == (1500, [])
+    Path("/etc/cni/tuning").mkdir()
+    Path("/etc/cni/tuning/allowlist.conf").write_text("^net.core")
+    refused = one.add()
+    assert (refused.code, "is not allowed" in refused.message) == (999, True), refused
+    assert deployed.calls() == 3
+
+
+def test_daemonset_serves_flannel(deployed: Deployed, node: Node) -> None:
+    """By what flanneld wrote on the node, also what it writes while the service runs."""
+    flannel.flanneld()
+    pod = node.new_container()
+    one = deployed.attachment(flannel.conf(), pod)
+    must(one.add())
+    assert one.result["ips"][0]["address"].startswith("10.1.17.")
+    must(one.check())
+    assert flannel.saved() == {pod.name}
+    must(one.delete())
+    assert flannel.saved() == set()
+    assert deployed.calls() == 3
+
+
+def test_daemonset_serves_host_device(deployed: Deployed, node: Node) -> None:
+    """A device is lent, on record, and given back, again and again."""
+    node.ip("link add d0 type veth peer name d1")
+    pod = node.new_container()
+    conf = {"cniVersion": "1.0.0", "name": "pods", "type": "host-device", "device": "d0"}
+    for _ in range(2):
+        one = deployed.attachment(conf, pod)
+        must(one.add())
+        assert os.listdir("/run/cni/host-device") == [f"{pod.name}:eth0"]
+        must(one.delete())
+        assert "d0" in node.link_names()
+    assert deployed.calls() == 4
+
+
+def test_daemonset_serves_tap(deployed: Deployed, node: Node) -> None:
+    """A tap is made by the node's device."""
+    pod = node.new_container()
+    one = deployed.attachment({"cniVersion": "1.0.0", "name": "pods", "type": "tap"}, pod)
+    must(one.add())
+    assert node.links(pod)[1]["linkinfo"]["info_kind"] == "tun"
+    must(one.delete())
+    assert deployed.calls() == 2

@@ -67,9 +67,8 @@ class Lent(Struct):
             return
         try:
             os.rmdir(DIRECTORY)
-            os.rmdir(os.path.dirname(DIRECTORY))
         except OSError:
-            return  # there are other records, or other files beside them
+            return  # there are other records
 
 
 def _create(draft: str) -> int:
