@@ -38,9 +38,9 @@ def run(*command: str) -> str:
 
 
 def call(command: str, conf: dict[str, object]) -> str:
-    """Call the plugin through the service; return what it printed."""
+    """Call a plugin through the service; return what it printed."""
     done = subprocess.run(
-        [f"{PLUGINS}/bridge"],
+        [f"{PLUGINS}/{conf['type']}"],
         env={
             "CNI_COMMAND": command,
             "CNI_CONTAINERID": "container",
@@ -67,6 +67,11 @@ def main() -> None:
         said[f"{backend} rules"] = run("nft", "list", "ruleset")
         said[f"{backend} CHECK"] = call("CHECK", {**conf, "prevResult": json.loads(added)})
         said[f"{backend} DEL"] = call("DEL", conf)
+    tap: dict[str, object] = {"cniVersion": "1.0.0", "name": "net", "type": "tap"}
+    said["tap ADD"] = call("ADD", tap)
+    said["tap"] = run("ip", "-n", "container", "-d", "link", "show", "eth0")
+    said["tap DEL"] = call("DEL", tap)
+    said["mode"] = run("stat", "-c", "%a %U:%G", "/var/lib/cni")
     held = Path("/var/lib/cni/networks/net")
     said["held"] = " ".join(sorted(path.name for path in held.iterdir() if path.name[:2] in "10fd"))
     said["links"] = run("ip", "-br", "link", "show", "type", "veth")

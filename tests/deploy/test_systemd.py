@@ -86,8 +86,13 @@ def booted(directory: Path, *drop_ins: Path) -> dict[str, str]:
     command = [ways.COMMAND, "plugins", "install", results / "bin"]
     subprocess.run(command, check=True, capture_output=True)
     for drop_in in drop_ins:
-        (units / "cnifast.service.d").mkdir()
+        (units / "cnifast.service.d").mkdir(exist_ok=True)
         (units / "cnifast.service.d" / drop_in.name).write_bytes(drop_in.read_bytes())
+    log = results / "service.log"
+    (units / "cnifast.service.d").mkdir(exist_ok=True)
+    (units / "cnifast.service.d" / "log.conf").write_text(
+        f"[Service]\nStandardError=append:/run/results/{log.name}\n"
+    )
     for target in TARGETS:
         (units / f"{target}.target").write_text("[Unit]\nDefaultDependencies=no\n")
     (units / "calls.service").write_text(
@@ -103,6 +108,7 @@ def booted(directory: Path, *drop_ins: Path) -> dict[str, str]:
     told = results / "said.json"
     assert told.exists(), "".join(path.read_text() for path in results.glob("*log"))
     found: dict[str, str] = json.loads(told.read_text())
+    found["log"] = log.read_text()
     return found
 
 
@@ -117,6 +123,22 @@ def test_service_works_as_hardened(said: dict[str, str], backend: str) -> None:
     assert "masquerade" in said[f"{backend} rules"].lower()
     assert (said[f"{backend} CHECK"], said[f"{backend} DEL"]) == ("", "")
     assert (said["held"], said["links"]) == ("", "")
+
+
+def test_service_makes_its_directory(said: dict[str, str]) -> None:
+    """On a node that never had a plugin, /var/lib/cni becomes what the reference would make."""
+    assert said["mode"] == "755 root:root"
+
+
+def test_service_makes_taps(said: dict[str, str]) -> None:
+    """The one device that it needs can be opened: a tap is made by the service itself."""
+    if not os.path.exists("/dev/net/tun"):
+        pytest.skip("needs the tun driver")
+    assert json.loads(said["tap ADD"])["interfaces"][0]["name"] == "eth0"
+    assert "tun type tap" in said["tap"]
+    assert said["tap DEL"] == ""
+    assert "event=call" in said["log"]
+    assert "event=cold" not in said["log"]
 
 
 def test_service_has_only_its_capabilities(said: dict[str, str]) -> None:

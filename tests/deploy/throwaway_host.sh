@@ -53,10 +53,14 @@ for node in null zero full random urandom tty; do
     touch "/run/dev/$node"
     mount --bind "/dev/$node" "/run/dev/$node"
 done
-mkdir /run/dev/pts /run/dev/shm
+mkdir /run/dev/pts /run/dev/shm /run/dev/net
+if [ -c /dev/net/tun ]; then
+    touch /run/dev/net/tun
+    mount --bind /dev/net/tun /run/dev/net/tun
+fi
 ln -s /proc/self/fd /run/dev/fd
 mount --rbind /run/dev /dev
-for directory in /opt /var/log /var/lib/cni /var/lib/containerd /var/lib/systemd /etc/cni; do
+for directory in /opt /var/log /var/lib /etc/cni; do
     [ ! -d "$directory" ] || mount -t tmpfs -o mode=755 tmpfs "$directory"
 done
 umount -R -l /sys
