@@ -14,7 +14,7 @@ import pytest
 
 from cnifast.kernel import Handle
 from cnifast.kernel.tap import Tap
-from helpers import nsutil
+from helpers import nsutil, ways
 from helpers.node import need_tools
 from helpers.plugin import Attachment
 
@@ -68,14 +68,13 @@ def test_the_service_keeps_nothing_open(
     node: Node, plugin_directory: str, service: Service
 ) -> None:
     """After many ADDs and DELs the service has no more files open than after the first ones."""
-    from helpers.ways import warm  # noqa: PLC0415 - only this test is bound to one way
 
     def files() -> list[str]:
         directory = Path(f"/proc/{service.pid}/fd")
         return [str(entry.readlink()) for entry in directory.iterdir() if entry.is_symlink()]
 
     pod = node.new_container()
-    attachment = Attachment(warm(plugin_directory), conf(multiQueue=True), pod)
+    attachment = Attachment(ways.warm(plugin_directory), conf(multiQueue=True), pod)
     for _ in range(20):
         assert attachment.add().ok
         assert attachment.delete().ok
@@ -135,3 +134,21 @@ def test_selinux_context(node: Node, tmp_path: Path, monkeypatch: pytest.MonkeyP
         link = inside.link("eth0")
     assert (link.kind, link.tap_owner, link.tap_group) == ("tun", 1000, None)
     assert link.tap_multi_queue
+
+
+def test_service_without_the_device(node: Node, plugin_directory: str) -> None:
+    """Where the service cannot open the device the caller makes the tap, or says why it cannot."""
+    pod = node.new_container()
+    with nsutil.covered("/dev/net"):
+        lacking = ways.Service()
+        missing = Attachment(ways.warm(plugin_directory), conf(), pod).add()
+        assert (missing.code, "open /dev/net/tun" in missing.message) == (999, True), missing
+        having = ways.Elsewhere(plugin_directory, "umount /dev/net")
+        attachment = Attachment(having, conf(), pod)
+        assert attachment.add().ok
+        assert attachment.delete().ok
+        assert lacking.stop() == 0
+    assert len(node.links(pod)) == 1
+    reasons = [line for line in lacking.log if "event=cold" in line]
+    assert len(reasons) == 2
+    assert all("/dev/net/tun cannot be opened here" in line for line in reasons)

@@ -8,6 +8,7 @@ from cnifast._native import c_text, ffi, lib
 from cnifast._native.errors import KernelError, check, new_error
 from cnifast.kernel import program
 
+CLONE_DEVICE = "/dev/net/tun"
 _ANYBODY = -1
 _EXEC_LABEL = "/proc/thread-self/attr/exec"
 _EIO = 5

@@ -5,10 +5,12 @@ Every option of the reference's tap plugin, version 1.9.
 
 from __future__ import annotations
 
+import os
+
 from cnifast.ipam.delegate import resolve
 from cnifast.kernel.handle import Handle
 from cnifast.kernel.links import attach_existing
-from cnifast.kernel.tap import Tap
+from cnifast.kernel.tap import CLONE_DEVICE, Tap
 from cnifast.plugins import inner
 from cnifast.plugins.base import Session, decode, require_mtu
 from cnifast.plugins.common import InterfaceConf, check_mac, env_args
@@ -63,7 +65,7 @@ def _load(req: Request) -> TapConf:
 
     Raises:
         CNIError: the configuration is not usable.
-        RunCold: a program has to be executed as the caller would.
+        RunCold: a program has to be executed as the caller would, or the device is not here.
     """
     conf = _decode(req)
     require_mtu(conf.mtu, _MTU_MIN, _MTU_MAX)
@@ -74,6 +76,8 @@ def _load(req: Request) -> TapConf:
             raise CNIError(INTERNAL, f"invalid args {conf.mac} for MAC addr: {e}") from None
     if conf.selinux_context and not req.place.delegates:
         raise RunCold("an SELinux context is to be entered from the caller's own")
+    if not req.place.delegates and not os.access(CLONE_DEVICE, os.R_OK | os.W_OK):
+        raise RunCold(f"{CLONE_DEVICE} cannot be opened here")
     return conf
 
 
