@@ -16,7 +16,7 @@ from cnifast.protocol.request import validate_container_id, validate_interface_n
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from typing import Any, Self
+    from typing import Any
 
     from cnifast.libcni.conf import RuntimeConf
     from cnifast.protocol.result import Result
@@ -30,77 +30,6 @@ _NOT_IN_GO = {
     "\u2028": "\\u2028",
     "\u2029": "\\u2029",
 }
-
-
-class NewEntry:
-    """A file on its way into the cache: nothing is there before ``commit``.
-
-    A context manager; leaving it lets go of what was not committed.
-    """
-
-    __slots__ = ("_fd", "_temporary", "path")
-
-    def __init__(self, path: str) -> None:
-        """Make sure that there will be a place for the file.
-
-        Raises:
-            OSError: there will not.
-        """
-        self.path = path
-        self._temporary = ""
-        try:
-            self._fd = self._open_unnamed()
-        except OSError:
-            os.makedirs(os.path.dirname(path), mode=0o700, exist_ok=True)
-            try:
-                self._fd = self._open_unnamed()
-            except OSError:  # not every file system has files without a name
-                self._temporary = self._new_name()
-                flags = os.O_CREAT | os.O_EXCL | os.O_WRONLY | os.O_CLOEXEC
-                self._fd = os.open(self._temporary, flags, 0o600)
-
-    def _open_unnamed(self) -> int:
-        """Create a file that is nowhere yet."""
-        flags = os.O_TMPFILE | os.O_WRONLY | os.O_CLOEXEC
-        return os.open(os.path.dirname(self.path), flags, 0o600)
-
-    def _new_name(self) -> str:
-        """Return a name beside the path that nobody else uses."""
-        return f"{self.path}.{os.urandom(8).hex()}.tmp"
-
-    def commit(self, data: bytes) -> None:
-        """Write the file and put it in place of the one that is there.
-
-        Raises:
-            OSError: it cannot be written; the one that is there stays.
-        """
-        left = memoryview(data)
-        while left:
-            left = left[os.write(self._fd, left) :]
-        if not self._temporary:
-            try:
-                self._name(self.path)
-            except FileExistsError:
-                self._temporary = self._new_name()
-                self._name(self._temporary)
-            else:
-                return
-        os.rename(self._temporary, self.path)
-        self._temporary = ""
-
-    def _name(self, path: str) -> None:
-        """Give the file a name."""
-        # Symbolic links are only followed where a directory is given, which is not looked at.
-        source = f"/proc/self/fd/{self._fd}"
-        os.link(source, path, src_dir_fd=self._fd, follow_symlinks=True)
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(self, *exc: object) -> None:
-        os.close(self._fd)
-        if self._temporary:
-            os.unlink(self._temporary)
 
 
 def entry_path(directory: str, network: str, rt: RuntimeConf) -> str:

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from cnifast.libcni.cache import NewEntry, encode, encode_config
+from cnifast.invoke.files import Draft
+from cnifast.libcni.cache import encode, encode_config
 from cnifast.protocol.codec import DecodeError
 from cnifast.protocol.errors import INTERNAL, INVALID_NETWORK_CONFIG, IO_FAILURE, CNIError
 
@@ -45,20 +46,20 @@ def _not_told(plugin: NetworkConfig, what: str, e: Exception) -> CNIError:
     )
 
 
-def open_entry(path: str, network: str) -> NewEntry:
+def open_entry(path: str, network: str) -> Draft:
     """Make sure, before anything is attached, that the result can be kept.
 
     Raises:
         CNIError: it cannot (code 5).
     """
     try:
-        return NewEntry(path)
+        return Draft(path, named=False)
     except OSError as e:
         raise _not_kept(network, path, e) from e
 
 
 def commit(
-    entry: NewEntry,
+    entry: Draft,
     net: NetworkConfigList | NetworkConfig,
     rt: RuntimeConf,
     result: Result,

@@ -4,9 +4,8 @@ One file per container, as the reference has it, named by the container's ID alo
 say whose they are, under a key that no delegate knows; so a second interface of a container
 gets a file of its own, ID:IFNAME, and GC knows whom to ask about.
 
-A file appears with its content, and a new content replaces the old one at once: it is written
-under the name .ID:IFNAME first.  Neither an ID nor an interface's name has a colon, and no ID
-begins with a dot.
+A file's draft is .ID:IFNAME.  Neither an ID nor an interface's name has a colon, and no ID begins
+with a dot.
 """
 
 from __future__ import annotations
@@ -23,8 +22,6 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-_MODE = 0o600
-_DIRECTORY_MODE = 0o700
 _MARK = "cnifast"
 
 
@@ -77,7 +74,7 @@ class Saved(Wanted):
         Raises:
             OSError: it cannot be removed.
         """
-        _remove(self.path)
+        files.unlink(self.path)
 
 
 class Slot:
@@ -87,7 +84,6 @@ class Slot:
         "_before",
         "_container_id",
         "_directory",
-        "_draft",
         "_ifname",
         "_made_directory",
         "_shared",
@@ -101,7 +97,6 @@ class Slot:
         self._ifname = ifname
         self._shared = os.path.join(directory, container_id)
         self._single = os.path.join(directory, f"{container_id}:{ifname}")
-        self._draft = os.path.join(directory, f".{container_id}:{ifname}")
         self._before = b""
         self._written = ""
         self._made_directory = False
@@ -142,7 +137,7 @@ class Slot:
             if self._before:
                 self._write(self._before)
             elif self._written:
-                _remove(self._written)
+                files.unlink(self._written)
         except OSError as also:
             error.add_note(f"while undoing: {also}")
         if self._made_directory:
@@ -159,40 +154,22 @@ class Slot:
         """
         if saved is not None:
             saved.remove()
-        _remove(self._draft)
+        files.unlink(files.draft_of(self._single))
 
     def _write(self, content: bytes) -> None:
         """Have a content in the attachment's file."""
-        fd = self._open_draft()
-        try:
-            view = memoryview(content)
-            while view:
-                view = view[os.write(fd, view) :]
-            self._publish()
-            os.fsync(fd)
-        finally:
-            os.close(fd)
-            _remove(self._draft)
+        with files.Draft(self._single, durable=True) as draft:
+            self._made_directory |= draft.made_directory
+            draft.write(content)
+            self._publish(draft)
 
-    def _open_draft(self) -> int:
-        """Make a new draft; the directory too if there is none."""
-        flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC
-        while True:
-            try:
-                return os.open(self._draft, flags, _MODE)
-            except FileNotFoundError:  # another attachment may take the directory back, too
-                os.makedirs(self._directory, _DIRECTORY_MODE, exist_ok=True)
-                self._made_directory = True
-            except FileExistsError:  # it may be a second name of a file in use
-                _remove(self._draft)
-
-    def _publish(self) -> None:
+    def _publish(self, draft: files.Draft) -> None:
         """Give the draft the name under which it is found."""
         target = self._single
         if not os.path.lexists(target):
             target = self._shared
             try:
-                os.link(self._draft, target)
+                draft.link(target)
             except FileExistsError:
                 there = _load(target, self._container_id)
                 if there is not None and there.plugin and there.ifname != self._ifname:
@@ -201,7 +178,7 @@ class Slot:
                 self._written = target
                 return
         there = _load(target, self._container_id)
-        os.rename(self._draft, target)
+        draft.replace(target)
         self._written = target
         if there is not None and there.ifname == self._ifname and not self._before:
             self._before = there.content
@@ -232,11 +209,3 @@ def _load(path: str, container_id: str) -> Saved | None:
         return Saved(path, container_id, files.read(path))
     except FileNotFoundError:
         return None
-
-
-def _remove(path: str) -> None:
-    """Remove a file if it is there."""
-    try:
-        os.unlink(path)
-    except FileNotFoundError:
-        return

@@ -19,8 +19,6 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
 DIRECTORY = "/run/cni/host-device"
-_MODE = 0o600
-_DIRECTORY_MODE = 0o700
 
 
 class Lent(Struct):
@@ -43,14 +41,8 @@ class Lent(Struct):
         keys = {known.key: known.attr for known in self.FIELDS.values()}
         content = dumps({key: getattr(self, attr) for key, attr in keys.items()})
         path = _path(self.container_id, self.ifname)
-        draft = f"{DIRECTORY}/.{self.container_id}:{self.ifname}"
         try:
-            fd = _create(draft)
-            try:
-                os.write(fd, content)
-                os.rename(draft, path)
-            finally:
-                os.close(fd)
+            files.replace(path, content)
         except OSError as e:
             why = (e.strerror or str(e)).lower()
             raise CNIError(INTERNAL, f"failed to keep a record in {path}: {why}") from e
@@ -61,24 +53,11 @@ class Lent(Struct):
         Raises:
             OSError: the file cannot be removed.
         """
-        try:
-            os.unlink(_path(self.container_id, self.ifname))
-        except FileNotFoundError:
-            return
+        files.remove(_path(self.container_id, self.ifname))
         try:
             os.rmdir(DIRECTORY)
         except OSError:
             return  # there are other records
-
-
-def _create(draft: str) -> int:
-    """Return the descriptor of a new file; its directory may go with the last record meanwhile."""
-    while True:
-        os.makedirs(DIRECTORY, _DIRECTORY_MODE, exist_ok=True)
-        try:
-            return os.open(draft, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC, _MODE)
-        except FileNotFoundError:
-            continue
 
 
 def recorded(container_id: str, ifname: str) -> Lent | None:

@@ -4,8 +4,7 @@ One file per attachment, CONTAINER_IFNAME.json, which the reference reads and wr
 also say, under a key that the reference ignores, whose they are, so that GC knows whom to ask
 about, and what ADD made of the interface, so that a second one knows what is not its own.
 
-A file appears with its content: it is written under the name .CONTAINER_IFNAME.json first.  No
-container ID begins with a dot.
+A file's draft is .CONTAINER_IFNAME.json; no container ID begins with a dot.
 
 Attributes of an interface are a dictionary of arguments for `Handle.set_link`, with those alone
 that are to be changed, or were.
@@ -37,8 +36,6 @@ _KEYS = {
     "txqlen": "txQLen",
 }
 _MARK = "cnifast"
-_MODE = 0o600
-_DIRECTORY_MODE = 0o700
 
 
 class _Attributes(Struct):
@@ -78,12 +75,10 @@ class _Kept(_Attributes):
 class Backup:
     """Where the attributes of one attachment's interface are kept."""
 
-    __slots__ = ("_before", "_draft", "_mark", "path")
+    __slots__ = ("_before", "_mark", "path")
 
     def __init__(self, directory: str, req: Request) -> None:
-        name = f"{req.container_id}_{req.ifname}.json"
-        self.path = os.path.join(directory, name)
-        self._draft = os.path.join(directory, f".{name}")
+        self.path = os.path.join(directory, f"{req.container_id}_{req.ifname}.json")
         self._mark = {
             "network": req.name,
             "containerID": req.container_id,
@@ -125,7 +120,8 @@ class Backup:
             fresh = {
                 name: now[name] for name in wanted if name not in kept or now[name] != made[name]
             }
-            self._write(_encoded({**kept, **fresh}, {**made, **wanted}, self._mark))
+            content = _encoded({**kept, **fresh}, {**made, **wanted}, self._mark)
+            files.replace(self.path, content)
         except (OSError, ValueError) as e:
             why = str(e) if isinstance(e, ValueError) else (e.strerror or str(e)).lower()
             raise CNIError(INTERNAL, f"failed to save what is changed to {self.path}: {why}") from e
@@ -139,7 +135,7 @@ class Backup:
         if self._before is None:
             self.remove()
         else:
-            self._write(self._before)
+            files.replace(self.path, self._before)
 
     def remove(self) -> None:
         """Remove the file, and what a process that was killed has left of it.
@@ -147,24 +143,7 @@ class Backup:
         Raises:
             OSError: it cannot be removed.
         """
-        for path in (self.path, self._draft):
-            _unlink(path)
-
-    def _write(self, content: bytes) -> None:
-        """Have a content in the file; the directory is made if there is none."""
-        flags = os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_NOFOLLOW | os.O_CLOEXEC
-        try:
-            fd = os.open(self._draft, flags, _MODE)
-        except FileNotFoundError:
-            os.makedirs(os.path.dirname(self._draft), _DIRECTORY_MODE, exist_ok=True)
-            fd = os.open(self._draft, flags, _MODE)
-        try:
-            with open(fd, "wb") as file:
-                file.write(content)
-            os.rename(self._draft, self.path)
-        except OSError:
-            _unlink(self._draft)
-            raise
+        files.remove(self.path)
 
 
 def attributes_of(link: Link) -> dict[str, Any]:
@@ -197,7 +176,7 @@ def remove_stale(directory: str, network: str, valid: set[tuple[str, str]]) -> N
         except (OSError, ValueError):
             continue  # nobody knows whose it is
         if owner.network == network and (owner.container_id, owner.ifname) not in valid:
-            failures.attempt(_unlink, path)
+            failures.attempt(files.unlink, path)
     failures.report()
 
 
@@ -211,11 +190,3 @@ def _encoded(attributes: dict[str, Any], made: dict[str, Any], mark: dict[str, s
     told = {key: made[name] for name, key in _KEYS.items() if name in made}
     lines.append(b' "%s": %s' % (_MARK.encode(), dumps({**mark, "made": told})))
     return b"{\n%s\n}" % b",\n".join(lines)
-
-
-def _unlink(path: str) -> None:
-    """Remove a file if it is there."""
-    try:
-        os.unlink(path)
-    except FileNotFoundError:
-        return

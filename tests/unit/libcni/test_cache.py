@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
+from cnifast.invoke.files import Draft
 from cnifast.libcni import CNIConfig, RuntimeConf, load_network_conf
-from cnifast.libcni.cache import NewEntry
 from cnifast.protocol.errors import CNIError
 from helpers.fakeexec import FakeExec
 
@@ -184,16 +184,16 @@ def test_names_that_lead_elsewhere(tmp_path: Path, name: str, value: str) -> Non
 def test_file_is_whole_or_not_there(tmp_path: Path) -> None:
     """Before it is committed a file has no name; a file that is replaced is so in one step."""
     path = tmp_path / "results" / "a"
-    with NewEntry(str(path)) as new:
+    with Draft(str(path), named=False) as new:
         assert list(path.parent.iterdir()) == []
         new.commit(b"first")
         assert path.read_bytes() == b"first"
     held = path.open("rb")
-    with NewEntry(str(path)) as new:
+    with Draft(str(path), named=False) as new:
         new.commit(b"second")
     assert (path.read_bytes(), held.read()) == (b"second", b"first")
     held.close()
-    with NewEntry(str(path)):
+    with Draft(str(path), named=False):
         pass
     assert [found.name for found in path.parent.iterdir()] == ["a"]
     assert path.read_bytes() == b"second"
@@ -203,11 +203,11 @@ def test_file_system_without_unnamed_files(tmp_path: Path, monkeypatch: pytest.M
     """Where files need a name they get one of their own until they are whole."""
     monkeypatch.setattr(os, "O_TMPFILE", os.O_DIRECTORY | os.O_RDWR)  # refused by every one
     path = tmp_path / "results" / "a"
-    with NewEntry(str(path)) as new:
+    with Draft(str(path), named=False) as new:
         [spare] = path.parent.iterdir()
         assert spare.name.startswith("a.")
         new.commit(b"first")
     assert [found.name for found in path.parent.iterdir()] == ["a"]
-    with NewEntry(str(path)):
+    with Draft(str(path), named=False):
         pass
     assert [found.name for found in path.parent.iterdir()] == ["a"]
