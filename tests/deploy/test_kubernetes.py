@@ -112,7 +112,7 @@ class Kubelet:
         # What the image has: a system with Python, the package, and the archive.
         prefix = str(Path(ways.COMMAND).parents[1])
         python = os.path.realpath(sys.base_prefix)
-        paths = ["/usr", "/bin", "/lib", "/lib64", prefix]
+        paths = ["/usr", "/bin", "/lib", "/lib64", "/etc/alternatives", prefix]
         if not python.startswith("/usr"):
             paths.append(python)
         self._image = {path: path for path in paths}
@@ -238,6 +238,27 @@ def test_daemonset_on_a_node(deployed: Deployed, node: Node, tmp_path: Path) -> 
         assert pod.delete().ok
     assert deployed.calls() == 9
     assert node.strays() == []
+
+
+@pytest.mark.parametrize(
+    "backend", [{"backend": "iptables"}, {"conditionsV4": ["tcp", "sport", "5"]}], ids=str
+)
+def test_daemonset_has_programs(deployed: Deployed, node: Node, backend: dict[str, Any]) -> None:
+    """What only iptables or nft can do, those of the image do."""
+    need_tools("iptables-restore", "nft")
+    text = (DEPLOY / "kubernetes" / "Containerfile").read_text()
+    assert "--no-install-recommends iptables nftables " in text
+    pod = node.new_container()
+    bridge = deployed.attachment({**CONF, "ipMasqBackend": "iptables"}, pod)
+    must(bridge.add())
+    ports = {"portMappings": [{"hostPort": 8080, "containerPort": 80, "protocol": "tcp"}]}
+    keys = {"type": "portmap", "runtimeConfig": ports, "prevResult": bridge.result, **backend}
+    mapped = deployed.attachment({**CONF, **keys}, pod)
+    must(mapped.call("STATUS", cniVersion="1.1.0"))
+    must(mapped.add())
+    must(mapped.delete())
+    must(bridge.delete())
+    assert deployed.calls() == 5
 
 
 def test_daemonset_serves_tuning(deployed: Deployed, node: Node) -> None:

@@ -8,13 +8,14 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
+from helpers import nsutil
 from helpers.flannel import SUBNET_FILE, flanneld
+from helpers.node import need_tools
 from helpers.plugin import Attachment, must
-from helpers.ways import Elsewhere
+from helpers.ways import Elsewhere, Service
 
 if TYPE_CHECKING:
     from helpers.node import Container, Node
-    from helpers.ways import Service
 
 BASE = {"cniVersion": "1.1.0", "name": "net"}
 FORWARDING = "net.ipv4.conf.eth0.forwarding"
@@ -108,3 +109,68 @@ def test_devices_of_the_caller(node: Node, service: Service, plugin_directory: s
     must(ours.delete())
     assert len(cold(service)) == 2
     assert "d0" in node.link_names()
+
+
+LEGACY = (
+    "cp -a /etc/alternatives /run/alternatives; "
+    "ln -sf /usr/sbin/iptables-legacy-restore /run/alternatives/iptables-restore; "
+    "mount --bind /run/alternatives /etc/alternatives"
+)
+BRIDGE = {
+    **BASE,
+    "type": "bridge",
+    "ipMasq": True,
+    "ipMasqBackend": "iptables",
+    "ipam": {"type": "host-local", "subnet": "10.1.0.0/24"},
+}
+
+
+def test_iptables_of_the_caller(node: Node, service: Service, plugin_directory: str) -> None:
+    """Rules go into the tables that the caller's iptables shows; each DEL finds them there."""
+    need_tools("iptables-legacy-restore", "iptables-nft-restore")
+    pods = [node.new_container() for _ in range(2)]
+    theirs = Attachment(Elsewhere(plugin_directory, LEGACY), BRIDGE, pods[0])
+    must(theirs.add())
+    assert "10.1.0.2" in node.run("iptables-legacy -t nat -S POSTROUTING")
+    (said,) = cold(service)
+    assert "other tables" in said
+    ours = Attachment(Elsewhere(plugin_directory, "true"), BRIDGE, pods[1])
+    must(ours.add())
+    assert "10.1.0.3" in node.run("iptables-nft -t nat -S POSTROUTING")
+    must(ours.delete())
+    theirs.runner = ours.runner
+    must(theirs.delete())
+    for kind in ("legacy", "nft"):
+        assert "10.1.0." not in node.run(f"iptables-{kind} -t nat -S POSTROUTING")
+    assert len(cold(service)) == 1
+
+
+@pytest.mark.parametrize(
+    "conf",
+    [{"backend": "iptables"}, {"conditionsV4": ["tcp", "sport", "5"]}],
+    ids=["iptables", "nft"],
+)
+def test_programs_that_the_service_lacks(
+    node: Node, plugin_directory: str, conf: dict[str, Any]
+) -> None:
+    """What the service has no program for is done by a caller who may have it."""
+    need_tools("iptables-restore", "nft")
+    pod = node.new_container("pod")
+    ports = [{"hostPort": 8080, "containerPort": 80, "protocol": "tcp"}]
+    previous = {
+        "cniVersion": "1.1.0",
+        "interfaces": [{"name": "eth0", "sandbox": pod.path}],
+        "ips": [{"address": "10.1.0.2/24", "interface": 0}],
+    }
+    conf = {**BASE, "type": "portmap", "runtimeConfig": {"portMappings": ports}, **conf}
+    with nsutil.covered("/usr/sbin"):
+        service = Service()
+        one = Attachment(
+            Elsewhere(plugin_directory, "umount /usr/sbin"), {**conf, "prevResult": previous}, pod
+        )
+        must(one.call("STATUS"))
+        must(one.add())
+        must(one.delete())
+        assert service.stop() == 0
+    assert len(cold(service)) == 2
+    assert all("if there is one" in line or "nft is not" in line for line in cold(service))

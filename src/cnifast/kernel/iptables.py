@@ -7,6 +7,8 @@ iptables.  What iptables-nft made is removed by netlink, see `cnifast.kernel.for
 
 from __future__ import annotations
 
+from os.path import realpath
+
 from cnifast._native import ffi, lib
 from cnifast._native.errors import KernelError, NoSuchObjectError, check, new_error
 from cnifast.kernel import program
@@ -223,6 +225,27 @@ def _families_with(nft: NftSocket, chain: str) -> set[int]:
     by_nft = has_iptables_chain(nft, chain)
     families, _ = find_legacy(nft.netns, chain)
     return {family for family, has in zip((4, 6), by_nft, strict=True) if has} | set(families)
+
+
+def has_same_tables(root: str) -> bool:
+    """Tell whether the iptables below a root directory changes what ours does, nftables or not.
+
+    Whoever has none there misses no rules.
+    """
+    name = f"{COMMANDS[4]}-restore"
+    theirs = program.find_below(root, name)
+    if not theirs:
+        return True
+    try:
+        return _tables(realpath(program.find((name,)))) == _tables(theirs)
+    except FileNotFoundError:
+        return False
+
+
+def _tables(path: str) -> str:
+    """Return which tables a program changes, by its name; its path where that does not tell."""
+    name = path.rpartition("/")[2]
+    return next((kind for kind in ("nft", "legacy") if kind in name), path)
 
 
 def quote(word: str) -> str:

@@ -2,11 +2,14 @@
 
 A program runs in a network namespace, reads its standard input from memory, and is killed when it
 does not end in time.
+
+It is the program of whoever runs this: of the service, for a caller that may have others.  So what
+it changes must be the kernel's and nobody else's, and `find_below` tells what the caller has.
 """
 
 from __future__ import annotations
 
-from os import X_OK, access, environ
+from os import X_OK, access, environ, readlink
 
 from cnifast._native import ffi, lib
 from cnifast._native.errors import NoSuchObjectError, check, new_error
@@ -21,6 +24,7 @@ _WORDS_MAX = 2048  # bytes of what a program says that are kept
 _OUTPUT_MAX = 1 << 20
 _SHELL = "/bin/sh"
 _ENOENT = 2
+_LINKS_MAX = 40
 
 
 def find(names: Sequence[str]) -> str:
@@ -36,6 +40,41 @@ def find(names: Sequence[str]) -> str:
             if directory.startswith("/") and access(path, X_OK):
                 return path
     raise NoSuchObjectError(_ENOENT, f"{names[0]} is not installed")
+
+
+def find_below(root: str, name: str) -> str:
+    """Return where a program is for whoever has a root directory, links followed; "" for none."""
+    for directory in DIRECTORIES.split(":"):
+        path = _followed(root, f"{directory}/{name}")
+        if path and access(root + path, X_OK):
+            return path
+    return ""
+
+
+def _followed(root: str, path: str) -> str:
+    """Return where a path leads below a root directory, "" where links go round."""
+    found: list[str] = []
+    todo = path.split("/")[::-1]
+    links = 0
+    while todo:
+        part = todo.pop()
+        if part in ("", "."):
+            continue
+        if part == "..":
+            found[-1:] = []
+            continue
+        try:
+            target = readlink("/".join([root, *found, part]))  # noqa: PTH115 - as the others here
+        except OSError:  # it is no link
+            found.append(part)
+            continue
+        links += 1
+        if links > _LINKS_MAX:
+            return ""
+        if target.startswith("/"):
+            found.clear()
+        todo += target.split("/")[::-1]
+    return "/".join(["", *found])
 
 
 def run(netns: int, argv: Sequence[str], text: str = "") -> tuple[int, str]:

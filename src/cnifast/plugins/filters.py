@@ -1,8 +1,9 @@
-"""What users of the packet filter share: the nftables socket of a call, and going on."""
+"""What users of the packet filter share: the nftables socket of a call, programs, and going on."""
 
 from __future__ import annotations
 
 from cnifast.kernel.nft import NftSocket
+from cnifast.protocol.errors import RunCold
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -48,6 +49,34 @@ def is_chain(name: str) -> bool:
         and " " not in name
         and name[0] not in "-!"
     )
+
+
+def require_program(req: Request, name: str) -> None:
+    """Leave a call to its caller who may have a program that is not installed here.
+
+    Raises:
+        RunCold: it is not.
+    """
+    from cnifast.kernel import program  # noqa: PLC0415 - few need one
+
+    if req.place.root:
+        try:
+            program.find((name,))
+        except FileNotFoundError as e:
+            raise RunCold(str(e)) from None
+
+
+def require_iptables(req: Request) -> None:
+    """Leave a call to its caller who has an iptables of another kind, or the only one.
+
+    Raises:
+        RunCold: it is so.
+    """
+    from cnifast.kernel import iptables  # noqa: PLC0415 - few need it
+
+    root = req.place.root
+    if root and not iptables.has_same_tables(root):
+        raise RunCold("the iptables here, if there is one, has other tables than the caller's")
 
 
 def attempt_all(steps: Iterable[tuple[Any, ...]]) -> None:

@@ -15,7 +15,12 @@ from cnifast.kernel.iptables import COMMANDS
 from cnifast.kernel.netns import write_sysctls
 from cnifast.kernel.nft import Owner
 from cnifast.plugins.base import digest
-from cnifast.plugins.filters import HostFilter, attempt_all
+from cnifast.plugins.filters import (
+    HostFilter,
+    attempt_all,
+    require_iptables,
+    require_program,
+)
 from cnifast.plugins.portmap_conf import IPTABLES, NFTABLES
 from cnifast.protocol import ip as _ip
 from cnifast.protocol.errors import INTERNAL, CNIError
@@ -217,12 +222,26 @@ def _delete_stale(nft: NftSocket, owner: str) -> None:
     forget(nft, _led_flows(hostports.delete(nft, None, Owner.of_text(owner))))
 
 
+def require_place(req: Request, conf: PortmapConf) -> None:
+    """See, before anything is done, that this is the place for the programs that are needed.
+
+    Raises:
+        RunCold: the caller's are to be executed.
+    """
+    if conf.chosen == IPTABLES:
+        require_iptables(req)
+    elif any(conf.conditions.values()):
+        require_program(req, "nft")
+
+
 def require(req: Request, conf: PortmapConf) -> None:
     """See that what the configured backend needs is there.
 
     Raises:
         OSError: it is not.
+        RunCold: it may be where the caller is.
     """
+    require_place(req, conf)
     with HostFilter(req) as nft:
         if conf.chosen == IPTABLES:
             program.find((f"{COMMANDS[4]}-restore",))

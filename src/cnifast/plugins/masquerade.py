@@ -12,7 +12,7 @@ from __future__ import annotations
 
 from cnifast.kernel import foreign, iptables
 from cnifast.kernel.nft import Owner
-from cnifast.plugins.filters import HostFilter, attempt_all
+from cnifast.plugins.filters import HostFilter, attempt_all, require_iptables
 from cnifast.protocol.errors import INTERNAL, CNIError
 
 TYPE_CHECKING = False
@@ -38,6 +38,17 @@ def check_backend(backend: str | None) -> str:
         quoted = backend.replace("\\", "\\\\").replace('"', '\\"')
         raise CNIError(INTERNAL, f'unknown ipmasq backend "{quoted}"')
     return backend
+
+
+def require_backend(req: Request, backend: str | None) -> None:
+    """See, before an ADD begins, that this is the place for what a value of ipMasqBackend means.
+
+    Raises:
+        CNIError: an unknown backend (999).
+        RunCold: the caller's iptables is to be executed.
+    """
+    if check_backend(backend) == IPTABLES:
+        require_iptables(req)
 
 
 def setup(req: Request, addresses: Collection[str], backend: str | None = None) -> None:

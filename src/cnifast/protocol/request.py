@@ -42,8 +42,10 @@ class Place:
     network namespace; None means the current one, and the one at ``Request.netns``.  ``warm``
     is what the service's thread keeps ready between calls.  ``mount_same`` tells whether the paths
     that were given mean the same here as for the caller, and ``same_path`` tells it of others; None
-    means that all do.  ``delegates`` tells whether other programs may be executed here on the caller's behalf; ``exits`` that this process ends with the call, and
-    ``leaves_service`` that a service begins when it does.
+    means that all do, otherwise ``root`` is where the caller's root directory can be seen.
+    ``delegates`` tells whether other programs may be executed here on the caller's behalf;
+    ``exits`` that this process ends with the call, and ``leaves_service`` that a service begins
+    when it does.
     """
 
     __slots__ = (
@@ -53,6 +55,7 @@ class Place:
         "leaves_service",
         "mount_same",
         "netns",
+        "root",
         "same_path",
         "warm",
     )
@@ -68,6 +71,7 @@ class Place:
         exits: bool = False,
         leaves_service: bool = False,
         same_path: Callable[[str], bool] | None = None,
+        root: str = "",
     ) -> None:
         self.host_netns = host_netns
         self.netns = netns
@@ -77,6 +81,7 @@ class Place:
         self.exits = exits
         self.leaves_service = leaves_service
         self.same_path = same_path
+        self.root = root
 
     def elsewhere(self) -> Place:
         """Return the place of a call for another container: all the same but its namespace."""
@@ -89,6 +94,7 @@ class Place:
             exits=self.exits,
             leaves_service=self.leaves_service,
             same_path=self.same_path,
+            root=self.root,
         )
 
     def require_paths(self, plugin: str, *paths: object) -> None:

@@ -13,10 +13,11 @@ if TYPE_CHECKING:
 class CallersPaths:
     """Tells of paths whether they mean the same to a caller; each is looked at once for a call."""
 
-    __slots__ = ("_known", "_pid")
+    __slots__ = ("_known", "_pid", "root")
 
     def __init__(self, pid: int) -> None:
         self._pid = pid
+        self.root = root_of(pid)
         self._known: dict[str, bool] = {}
 
     def __call__(self, path: str) -> bool:
@@ -37,9 +38,14 @@ def same_path(pid: int, path: str) -> bool:
     if pid <= 0 or not path.startswith("/"):
         return False
     try:
-        return _walk(f"/proc/{pid}/root", path)
+        return _walk(root_of(pid), path)
     except (OSError, ValueError):
         return False
+
+
+def root_of(pid: int) -> str:
+    """Return where the root directory of a process can be seen."""
+    return f"/proc/{pid}/root"
 
 
 def _walk(there: str, path: str) -> bool:

@@ -174,6 +174,7 @@ class Worker(threading.Thread):
             mount_same=mount_same,
             delegates=False,
             same_path=same_path,
+            root=same_path.root if same_path is not None else "",
         )
         return dispatch(
             request.plugin,

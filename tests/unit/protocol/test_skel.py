@@ -520,7 +520,7 @@ def asked(conf: object = CONF, place: Place | None = None, command: str = "DEL")
 
 def test_call_on_behalf() -> None:
     """Another plugin gets the caller's place and variables with a configuration of its own."""
-    req = asked(place=Place(3, 4, "warm", delegates=False, same_path=bool))
+    req = asked(place=Place(3, 4, "warm", delegates=False, same_path=bool, root="/r"))
     stdin = b'{"cniVersion":"0.4.0","name":"other","type":"macvlan"}'
     child = on_behalf(req, "macvlan", stdin)
     assert (child.plugin, child.command, child.stdin) == ("macvlan", "DEL", stdin)
@@ -535,14 +535,15 @@ def test_call_on_behalf_for_another_container() -> None:
     """A call for another container is not made in the namespace of the first."""
     req = asked(
         {**CONF, "cni.dev/valid-attachments": []},
-        Place(3, 4, "warm", delegates=False, same_path=bool),
+        Place(3, 4, "warm", delegates=False, same_path=bool, root="/r"),
     )
     owner = {"CNI_CONTAINERID": "pod-2", "CNI_NETNS": "", "CNI_COMMAND": "DEL"}
     child = on_behalf(req, "bridge", req.stdin, owner)
     assert (child.command, child.container_id, child.netns) == ("DEL", "pod-2", "")
     assert (child.place.netns, req.place.netns) == (None, 4)
-    kept = ("host_netns", "warm", "mount_same", "delegates", "exits", "same_path")
-    assert [getattr(child.place, name) for name in kept] == [3, "warm", True, False, False, bool]
+    kept = ("host_netns", "warm", "mount_same", "delegates", "exits", "same_path", "root")
+    values = [3, "warm", True, False, False, bool, "/r"]
+    assert [getattr(child.place, name) for name in kept] == values
     assert child.env["CNI_EXTRA"] == "x"
 
 

@@ -49,7 +49,7 @@ def add(req: Request) -> Result:
     """
     conf = load(req)
     if conf.ip_masq:
-        _masquerade().check_backend(conf.ip_masq_backend)
+        _masquerade().require_backend(req, conf.ip_masq_backend)
     ipam = resolve(req, conf.ipam_type) if conf.ipam_type else None
     try:
         return _add(req, conf, ipam)

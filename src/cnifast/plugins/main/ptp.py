@@ -65,7 +65,7 @@ def _load(req: Request) -> tuple[PtpConf, IPAM]:
     conf = _decode(req)
     require_mtu(conf.mtu, MTU_MIN, MTU_MAX)
     if conf.ip_masq:
-        _masquerade().check_backend(conf.ip_masq_backend)
+        _masquerade().require_backend(req, conf.ip_masq_backend)
     return conf, resolve(req, conf.ipam.type)
 
 

@@ -33,6 +33,7 @@ def add(req: Request) -> Result:
         raise CNIError(INTERNAL, "must be called as chained plugin")
     pods = pods_of(result, req.ifname) if conf.ports else []
     if pods:
+        _hostports().require_place(req, conf)
         with Session(req) as session:
             _hostports().setup(session, conf, pods, host_end(result, req.ifname))
     return result
