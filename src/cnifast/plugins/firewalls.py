@@ -13,7 +13,7 @@ from os import environ
 from cnifast.kernel import firewall, firewalld, iptables_filter
 from cnifast.kernel.dbus import DEFAULT_ADDRESS
 from cnifast.kernel.nft import Owner
-from cnifast.plugins.filters import HostFilter, attempt_all
+from cnifast.plugins.filters import HostFilter, attempt_all, require_iptables
 from cnifast.plugins.firewall_conf import (
     ADMIN_CHAIN,
     BACKENDS,
@@ -87,6 +87,20 @@ class Plan:
         return iptables_filter.Rules(
             addresses, admin=admin, bridge=self.bridge, isolated=self.isolated
         )
+
+
+def require_place(req: Request, conf: FirewallConf) -> None:
+    """See, before anything is done, that firewalld and iptables here are those of the caller.
+
+    Raises:
+        RunCold: they are not.
+    """
+    if conf.backend == NFTABLES:
+        return
+    bus = _bus().partition("path=")[2].partition(",")[0]
+    req.place.require_paths("firewall", "" if conf.backend == IPTABLES else bus)
+    if conf.backend != FIREWALLD:
+        require_iptables(req)
 
 
 def choose(conf: FirewallConf) -> str:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import pytest
 
@@ -12,6 +12,9 @@ from cnifast.plugins.meta import firewall
 from cnifast.protocol.errors import CNIError, RunCold
 from cnifast.protocol.request import Place, Request
 from cnifast.protocol.result import Interface, IPConfig, Result
+
+if TYPE_CHECKING:
+    from pathlib import Path
 
 PREVIOUS = {
     "cniVersion": "1.1.0",
@@ -116,3 +119,22 @@ def test_who_looks_for_iptables_must_be_where_the_caller_is() -> None:
         firewall.gc(request("GC", elsewhere, **listed))
     conf = {"backend": "nftables", "prevResult": {**PREVIOUS, "ips": []}}
     assert firewall.add(request(place=elsewhere, **conf)).ips == []
+
+
+@pytest.mark.parametrize("conf", [{}, {"backend": "firewalld"}, {"backend": "iptables"}], ids=str)
+def test_firewalls_of_the_caller(tmp_path: Path, conf: dict[str, str]) -> None:
+    """Where the caller has another bus, or an iptables with other tables, it is left to it."""
+    other = tmp_path / "usr" / "sbin" / "iptables-restore"
+    other.parent.mkdir(parents=True)
+    other.touch(mode=0o755)
+    for place, concerned in (
+        (Place(delegates=False, same_path=lambda path: "bus" not in path), {"", "firewalld"}),
+        (Place(delegates=False, same_path=bool, root=str(tmp_path)), {"", "iptables"}),
+    ):
+        for command in (firewall.add, firewall.delete, firewall.status):
+            asked = request(place=place, prevResult={**PREVIOUS, "ips": []}, **conf)
+            if conf.get("backend", "") in concerned:
+                with pytest.raises(RunCold):
+                    command(asked)
+            elif command is firewall.add:
+                assert command(asked).ips == []

@@ -9,7 +9,6 @@ from __future__ import annotations
 from cnifast.plugins import firewalls
 from cnifast.plugins.base import Failures, Session, decode, required_prev_result
 from cnifast.plugins.firewall_conf import (
-    NFTABLES,
     FirewallConf,
     addresses_of,
     bridge_of,
@@ -51,14 +50,8 @@ def _wanted(req: Request) -> tuple[FirewallConf, Result, str]:
     conf = load(req)
     result = required_prev_result(req)
     bridge = bridge_of(conf, result)
-    _require_place(req, conf)
+    firewalls.require_place(req, conf)
     return conf, result, bridge
-
-
-def _require_place(req: Request, conf: FirewallConf) -> None:
-    """Refuse to ask for a firewalld or an iptables that is not the caller's."""
-    if conf.backend != NFTABLES:
-        req.place.require_paths("firewall")
 
 
 def check(req: Request) -> None:
@@ -87,7 +80,7 @@ def delete(req: Request) -> None:
     found: list[FirewallConf] = []
     failures.attempt(lambda: found.append(decode(FirewallConf, req)))
     conf = found[0] if found else FirewallConf()
-    _require_place(req, conf)
+    firewalls.require_place(req, conf)
     addresses: list[str] = []
     failures.attempt(lambda: addresses.extend(_known_addresses(req)))
     failures.attempt(firewalls.teardown, req, conf, addresses)
@@ -109,7 +102,7 @@ def gc(req: Request) -> None:
         RunCold: programs and firewalld have to be looked for where the caller is.
     """
     conf = decode(FirewallConf, req)
-    _require_place(req, conf)
+    firewalls.require_place(req, conf)
     firewalls.gc(req, conf, valid_attachments(req.conf))
 
 
@@ -121,7 +114,7 @@ def status(req: Request) -> None:
         RunCold: programs and firewalld have to be looked for where the caller is.
     """
     conf = load(req)
-    _require_place(req, conf)
+    firewalls.require_place(req, conf)
     try:
         firewalls.require(req, conf)
     except OSError as e:
