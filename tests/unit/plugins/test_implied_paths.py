@@ -16,6 +16,7 @@ ENV = {"CNI_CONTAINERID": "c", "CNI_IFNAME": "eth0", "CNI_NETNS": "", "CNI_PATH"
 IMPLIED: list[tuple[str, dict[str, Any], str]] = [
     ("host-local", {"ipam": IPAM}, "/var/lib/cni/networks"),
     ("bridge", {"ipam": IPAM}, "/var/lib/cni/networks"),
+    ("bridge", {"ipam": {"type": "dhcp"}}, "/run/cni/dhcp.sock"),
     ("tuning", {}, "/run/cni/tuning"),
     ("tuning", {"dataDir": "/data"}, "/data"),
     ("tuning", {}, "/etc/cni/tuning/allowlist.conf"),

@@ -188,7 +188,8 @@ def require_place(req: Request) -> None:
     """
     ipam = lookup(req.conf, "ipam")
     if type(ipam) is dict:
-        req.place.require_paths("dhcp", lookup(ipam, "daemonsocketpath"))
+        socket = lookup(ipam, "daemonsocketpath") or DEFAULT_SOCKET
+        req.place.require_paths("dhcp", socket)
     if not req.place.delegates and req.netns and not req.netns.startswith("/"):
         raise RunCold("CNI_NETNS is relative to the caller's directory")
 
