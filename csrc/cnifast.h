@@ -231,9 +231,10 @@ struct cnif_route {
     uint32_t priority;
     uint32_t mtu;
     uint32_t advmss;
-    int16_t scope;    /* -1: as fits */
-    uint8_t protocol; /* 0: boot */
-    uint8_t type;     /* 0: unicast */
+    int16_t scope;         /* -1: as fits */
+    uint8_t protocol;      /* 0: boot */
+    uint8_t type;          /* 0: unicast */
+    struct cnif_ip source; /* the address that packets come from; family 0: as fits */
 };
 
 /* A link by name, or by index where name is NULL; -ENODEV if there is none. */

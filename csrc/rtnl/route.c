@@ -45,6 +45,8 @@ static void put(struct cnif_nlbuf *buf, uint16_t type, uint16_t flags,
         cnif_nlattr_put_u32(buf, RTA_PRIORITY, route->priority);
     if (table >= 256)
         cnif_nlattr_put_u32(buf, RTA_TABLE, table);
+    if (route->source.family)
+        cnif_nlattr_put(buf, RTA_PREFSRC, route->source.bytes, size);
     put_metrics(buf, route);
     cnif_nlmsg_end(buf);
 }
@@ -59,6 +61,11 @@ void cnif_route_put_add(struct cnif_nlbuf *buf, const struct cnif_route *route, 
         full.protocol = RTPROT_BOOT;
     put(buf, RTM_NEWROUTE, (uint16_t)(NLM_F_CREATE | (exclusive ? NLM_F_EXCL : 0)), &full,
         "add route to");
+}
+
+void cnif_route_put_delete(struct cnif_nlbuf *buf, const struct cnif_route *route)
+{
+    put(buf, RTM_DELROUTE, 0, route, "delete route from");
 }
 
 void cnif_route_put_get(struct cnif_nlbuf *buf, const struct cnif_ip *ip)
@@ -97,6 +104,11 @@ bool cnif_route_parse(const struct nlmsghdr *nlh, struct cnif_route *ret)
         ret->gateway.prefix = (uint8_t)(size * 8);
         (void)cnif_nlattr_copy(attrs[RTA_GATEWAY], ret->gateway.bytes, size);
     }
+    if (attrs[RTA_PREFSRC]) {
+        ret->source.family = rtm->rtm_family;
+        ret->source.prefix = (uint8_t)(size * 8);
+        (void)cnif_nlattr_copy(attrs[RTA_PREFSRC], ret->source.bytes, size);
+    }
     ret->oif = (int32_t)cnif_nlattr_u32(attrs[RTA_OIF], 0);
     ret->table = cnif_nlattr_u32(attrs[RTA_TABLE], rtm->rtm_table);
     ret->priority = cnif_nlattr_u32(attrs[RTA_PRIORITY], 0);
@@ -130,7 +142,7 @@ int cnif_route_delete(struct cnif_nlsock *sock, const struct cnif_route *route,
     if (which.scope < 0)
         which.scope = RT_SCOPE_NOWHERE; /* any */
     cnif_nlbuf_init(&buf, data, sizeof(data));
-    put(&buf, RTM_DELROUTE, 0, &which, "delete route from");
+    cnif_route_put_delete(&buf, &which);
     return cnif_nlsock_talk(sock, &buf, "routing table", NULL, NULL, NULL, reterr);
 }
 

@@ -47,6 +47,7 @@ GOOD: dict[str, dict[str, Any]] = {
         },
     },
     "tuning": {"sysctl": {"net.ipv4.ip_default_ttl": "65"}, "prevResult": PREVIOUS},
+    "sbr": {"table": 150, "prevResult": PREVIOUS},
 }
 
 INTERNAL = 999

@@ -34,6 +34,7 @@ OLDER = {
     "macvlan-mtu-larger-than-master": _STRICT_DEL,
     "macvlan-mtu-negative": _STRICT_DEL,
     "macvlan-master-gone": _STRICT_DEL,
+    "sbr-interface-missing": "DEL of sbr 1.1.1 wants the interface to exist",
     "address-added": "DEL of 1.1.1 removes masquerading of addresses that it never added",
 }
 _DIRECTORY = Path(__file__).with_name("golden")

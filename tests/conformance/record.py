@@ -10,6 +10,7 @@ sys.path.insert(0, str(Path(__file__).parents[1]))
 import table_bandwidth
 import table_bridge
 import table_others
+import table_sbr
 import table_tuning
 
 import golden
@@ -26,10 +27,12 @@ def main(directory: str, *wanted: str) -> None:
         (table_others.LIVES, life),
         (table_bandwidth.LIVES, life),
         (table_tuning.LIVES, life),
+        (table_sbr.LIVES, life),
         (table_bridge.REFUSED, refusal),
         (table_others.REFUSED, refusal),
         (table_bandwidth.REFUSED, refusal),
         (table_tuning.REFUSED, refusal),
+        (table_sbr.REFUSED, refusal),
     ):
         for case in table:
             if wanted and case.name not in wanted:

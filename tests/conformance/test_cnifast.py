@@ -10,6 +10,7 @@ import table_bandwidth
 import table_bridge
 import table_check
 import table_others
+import table_sbr
 import table_tuning
 
 import golden
@@ -20,7 +21,7 @@ if TYPE_CHECKING:
     from helpers.node import Node
     from helpers.plugin import Runner
 
-CHAINED = (table_bandwidth, table_tuning)
+CHAINED = (table_bandwidth, table_tuning, table_sbr)
 LIVES = [*table_bridge.LIVES, *table_others.LIVES]
 LIVES += [case for table in CHAINED for case in table.LIVES]
 REFUSED = [*table_bridge.REFUSED, *table_others.REFUSED]
@@ -61,4 +62,4 @@ def test_check(node: Node, runner: Runner, damage: Damage) -> None:
     checked, deleted = check_after(node, damage, runner)
     expected = damage.code if damage.ours is None else damage.ours
     assert (checked.code, deleted.code) == (expected, 0), (checked, deleted)
-    assert set(node.strays()) <= {"m0", "m1", *table_bandwidth.LINKS, *table_tuning.LINKS}
+    assert set(node.strays()) <= {"m0", "m1", *table_bandwidth.LINKS, *table_sbr.LINKS}

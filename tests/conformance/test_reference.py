@@ -11,6 +11,7 @@ import table_bandwidth
 import table_bridge
 import table_check
 import table_others
+import table_sbr
 import table_tuning
 
 import golden
@@ -21,7 +22,7 @@ if TYPE_CHECKING:
     from helpers.case import Case, Damage
     from helpers.node import Node
 
-CHAINED = (table_bandwidth, table_tuning)
+CHAINED = (table_bandwidth, table_tuning, table_sbr)
 LIVES = [*table_bridge.LIVES, *table_others.LIVES]
 LIVES += [case for table in CHAINED for case in table.LIVES]
 REFUSED = [*table_bridge.REFUSED, *table_others.REFUSED]

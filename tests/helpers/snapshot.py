@@ -46,6 +46,7 @@ class _View:
                 ["ip", "-j", "-d", "-batch", batch], capture_output=True, text=True, check=True
             )
             self.links, self.routes, self.rules = _json_stream(done.stdout)
+            self.rules += json.loads(_output("ip", "-6", "-j", "rule", "show") or "[]")
             self.sysctls = _sysctls(link["ifname"] for link in self.links)
 
     def up_pairs(self) -> Iterator[tuple[int, int, bool]]:

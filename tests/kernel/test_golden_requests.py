@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 GOLDEN = Path(__file__).parents[1] / "golden" / "netlink"
 NAMES = sorted(path.stem for path in GOLDEN.glob("*.hex"))
 OWN = {"link-get-index", "route-append", "route-find"}  # requests that no command sends
-OWN |= {"qdisc-get", "class-get", "nsid-get", "link-get-afar"}
+OWN |= {"qdisc-get", "class-get", "nsid-get", "link-get-afar", "rule-delete"}
 OWN |= {"qdisc-tbf-64"}  # tc computes the burst from the 32 bits of the rate
 
 # (message kind, path of attribute types) of nests.

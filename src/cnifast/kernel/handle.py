@@ -220,7 +220,7 @@ class Handle(NetlinkSocket):
         err = new_error()
         array = ffi.new("struct cnif_address **")
         count = ffi.new("size_t *")
-        rc = lib.cnif_addr_dump(self.raw, index, _family(family), array, count, err)
+        rc = lib.cnif_addr_dump(self.raw, index, family_of(family), array, count, err)
         check(rc, err)
         try:
             return [Address(array[0][i]) for i in range(count[0])]
@@ -279,7 +279,7 @@ class Handle(NetlinkSocket):
         """
         from cnifast._native._dump import routes  # noqa: PLC0415 - Cython's start-up costs 15 ms
 
-        return self._dump("cnif_route", lib.cnif_route_dump, routes, oif, _family(family), table)
+        return self._dump("cnif_route", lib.cnif_route_dump, routes, oif, family_of(family), table)
 
     def add_route(
         self,
@@ -339,7 +339,7 @@ class Handle(NetlinkSocket):
             lib.cnif_free(array[0])
 
 
-def _family(family: int) -> int:
+def family_of(family: int) -> int:
     """Return AF_* of 4, 6 or 0."""
     try:
         return _FAMILY[family]

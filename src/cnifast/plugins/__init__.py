@@ -32,6 +32,7 @@ MODULES = {
     "static": "cnifast.ipam.static",
     "bandwidth": "cnifast.plugins.meta.bandwidth",
     "tuning": "cnifast.plugins.meta.tuning",
+    "sbr": "cnifast.plugins.meta.sbr",
 }
 NAMES = tuple(MODULES)
 

@@ -9,9 +9,9 @@ from __future__ import annotations
 import os
 
 from cnifast.kernel.handle import Handle
-from cnifast.kernel.netns import NetNS, identify
+from cnifast.kernel.netns import NetNS, NetNSLock, identify
 from cnifast.protocol.codec import DecodeError
-from cnifast.protocol.errors import INTERNAL, CNIError
+from cnifast.protocol.errors import INTERNAL, TRY_AGAIN_LATER, CNIError
 
 try:
     from _blake2 import blake2s  # what hashlib has, without loading OpenSSL
@@ -39,7 +39,7 @@ class Session:
     ``exits`` tells that the process ends with the call.
     """
 
-    __slots__ = ("_handles", "_netns", "_undo", "exits", "host_netns", "req")
+    __slots__ = ("_handles", "_lock", "_netns", "_undo", "exits", "host_netns", "req")
 
     def __init__(self, req: Request) -> None:
         self.req = req
@@ -47,6 +47,7 @@ class Session:
         self.exits = req.place.exits
         self._handles: dict[str, Handle] = {}
         self._netns: NetNS | None = None
+        self._lock: NetNSLock | None = None
         self._undo: list[Callable[[], object]] = []
 
     def __enter__(self) -> Self:
@@ -61,6 +62,8 @@ class Session:
                     continue  # it was not made in the end
                 except (OSError, CNIError) as also:
                     error.add_note(f"while undoing: {also}")
+        if self._lock is not None:
+            self._lock.release()
         for handle in self._handles.values():
             handle.close()
         if self._netns is not None:
@@ -131,6 +134,17 @@ class Session:
             except OSError as e:
                 raise CNIError(INTERNAL, f'failed to open netns "{self.req.netns}": {e}') from e
         return self._netns.fileno()
+
+    def lock(self) -> None:
+        """Keep others from changing the container's namespace in several steps, to the end.
+
+        Raises:
+            CNIError: there is no such namespace, or somebody does for too long (code 11).
+        """
+        try:
+            self._lock = NetNSLock(self.netns)
+        except BlockingIOError as e:
+            raise CNIError(TRY_AGAIN_LATER, str(e)) from None
 
     def has_netns(self) -> bool:
         """Tell whether there is a container namespace; False once it is gone.
