@@ -169,6 +169,7 @@ struct cnif_link {
     /* where it is a macvlan */
     uint32_t macvlan_mode; /* MACVLAN_MODE_* */
     uint32_t bcqueuelen;
+    uint32_t vrf_table; /* where it is a VRF */
 };
 
 /* What a new link shall be.  Zero, NULL and -1 (fds) leave a thing to the kernel. */
@@ -199,6 +200,9 @@ struct cnif_link_spec {
     struct {
         bool vlan_filtering;
     } bridge;
+    struct {
+        uint32_t table;
+    } vrf;
 };
 
 /* What to change of a link: only what is set. */

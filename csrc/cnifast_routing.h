@@ -1,7 +1,7 @@
 /*
  * The part of the exported ABI that is about policy routing: rules, routes that
- * are made again elsewhere, and changes to both as one.  The conventions are
- * those of cnifast.h.
+ * are made again elsewhere, changes to both as one, and ports of VRFs.  The
+ * conventions are those of cnifast.h.
  */
 #ifndef CNIFAST_ROUTING_H
 #define CNIFAST_ROUTING_H
@@ -78,5 +78,22 @@ int cnif_rule_dump(struct cnif_nlsock *sock, uint8_t family, struct cnif_rule **
  */
 int cnif_routing_change(struct cnif_nlsock *sock, const struct cnif_routing_change *changes,
                         size_t count, bool whole, struct cnif_err *reterr);
+
+/* ---- attach: ports of a VRF ---- */
+
+struct cnif_vrf_port {
+    int32_t index; /* of the link that is to be one */
+    const char *name;
+    int32_t vrf; /* index of the VRF */
+    uint32_t table;
+};
+
+/*
+ * Make a link a port of a VRF, with all the addresses and routes that it has.
+ * `sock` is a rtnetlink socket in the namespace `netns_fd`.  On failure all is
+ * as before; -ETIMEDOUT: the kernel does not finish an address.
+ */
+int cnif_vrf_join(struct cnif_nlsock *sock, int netns_fd, const struct cnif_vrf_port *port,
+                  struct cnif_err *reterr);
 
 #endif

@@ -6,6 +6,7 @@ static const struct cnif_link_kind *const kinds[] = {
     &cnif_kind_bridge,
     &cnif_kind_macvlan,
     &cnif_kind_veth,
+    &cnif_kind_vrf,
 };
 
 const struct cnif_link_kind *cnif_link_kind_find(const char *name)

@@ -21,6 +21,7 @@ class Link:
     vlan_filtering: bool
     macvlan_mode: int
     bcqueuelen: int
+    vrf_table: int
 
 class Route:
     family: int

@@ -120,6 +120,10 @@ cdef class Link:
     def bcqueuelen(self):
         return self.c.bcqueuelen
 
+    @property
+    def vrf_table(self):
+        return self.c.vrf_table
+
     def __repr__(self):
         return f"<Link {self.c.index} {self.name} {self.kind or 'device'}>"
 

@@ -94,6 +94,7 @@ class Handle(NetlinkSocket):
         peer_netns: int = -1,
         macvlan_mode: int = 0,
         vlan_filtering: bool = False,
+        vrf_table: int = 0,
     ) -> None:
         """Create a link, in another namespace if ``netns`` is the file descriptor of one.
 
@@ -117,6 +118,7 @@ class Handle(NetlinkSocket):
         spec.peer.netns_fd = peer_netns
         spec.macvlan.mode = macvlan_mode
         spec.bridge.vlan_filtering = vlan_filtering
+        spec.vrf.table = vrf_table
         check(lib.cnif_link_add(self.raw, spec, err), err)
 
     def set_link(

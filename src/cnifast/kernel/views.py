@@ -50,6 +50,7 @@ class LinkView:
     vlan_filtering = property(lambda self: self._c.vlan_filtering)
     macvlan_mode = property(lambda self: self._c.macvlan_mode)
     bcqueuelen = property(lambda self: self._c.bcqueuelen)
+    vrf_table = property(lambda self: self._c.vrf_table)
 
     @property
     def parent_netnsid(self) -> int | None:

@@ -33,6 +33,7 @@ MODULES = {
     "bandwidth": "cnifast.plugins.meta.bandwidth",
     "tuning": "cnifast.plugins.meta.tuning",
     "sbr": "cnifast.plugins.meta.sbr",
+    "vrf": "cnifast.plugins.meta.vrf",
 }
 NAMES = tuple(MODULES)
 
