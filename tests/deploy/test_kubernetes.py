@@ -7,7 +7,7 @@ import os
 import subprocess
 import tomllib
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import kubernetes_validate
 import pytest
@@ -23,6 +23,8 @@ from helpers.plugin import Attachment, BinaryRunner
 from .conftest import DEPLOY
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
+
     from helpers.node import Node
 
 MANIFEST = DEPLOY / "kubernetes" / "daemonset.yaml"
@@ -181,8 +183,13 @@ def kubelet(bare: Node, archive: Path, tmp_path: Path) -> Kubelet:  # noqa: ARG0
     return Kubelet(tmp_path / "etc", archive)
 
 
-def test_daemonset_on_a_node(kubelet: Kubelet, node: Node, tmp_path: Path) -> None:
-    """Its containers install plugins, configure the node, and answer every call by the service."""
+@pytest.fixture
+def daemon(
+    kubelet: Kubelet,
+    node: Node,  # noqa: ARG001 - the node it is on
+    tmp_path: Path,
+) -> Iterator[Daemon]:
+    """The DaemonSet's pod on a node; it must end properly."""
     for container in POD["initContainers"]:
         with kubelet.start(container) as process:
             assert process.wait(PATIENCE) == 0
@@ -194,18 +201,53 @@ def test_daemonset_on_a_node(kubelet: Kubelet, node: Node, tmp_path: Path) -> No
         wait_for(lambda: left_service(SOCKET))
         probe = subprocess.run(service["readinessProbe"]["exec"]["command"], check=False)
         assert probe.returncode == 0
-        runner = BinaryRunner("node", "/opt/cni/bin", {"CNIFAST_SERVICE": settings.mode})
-        pods = [Attachment(runner, CONF, node.new_container()) for _ in range(3)]
-        for pod in pods:
-            assert pod.add().ok
-            assert pod.check().ok
-        addresses = [pod.result["ips"][0]["address"] for pod in pods]
-        assert addresses == [f"10.5.0.{i}/24" for i in (2, 3, 4)]
-        for pod in pods:
-            assert pod.delete().ok
+        yield Daemon(BinaryRunner("node", "/opt/cni/bin", {"CNIFAST_SERVICE": settings.mode}), log)
         process.terminate()
         assert process.wait(PATIENCE) == 0
-    said = log.read_text()
+
+
+class Daemon(NamedTuple):
+    """The service of a DaemonSet: who calls it, and its log."""
+
+    runner: BinaryRunner
+    log: Path
+
+
+def test_daemonset_on_a_node(daemon: Daemon, node: Node) -> None:
+    """Its containers install plugins, configure the node, and answer every call by the service."""
+    pods = [Attachment(daemon.runner, CONF, node.new_container()) for _ in range(3)]
+    for pod in pods:
+        assert pod.add().ok
+        assert pod.check().ok
+    addresses = [pod.result["ips"][0]["address"] for pod in pods]
+    assert addresses == [f"10.5.0.{i}/24" for i in (2, 3, 4)]
+    for pod in pods:
+        assert pod.delete().ok
+    said = daemon.log.read_text()
     assert said.count("event=call") == 9, said
     assert "event=cold" not in said
     assert node.strays() == []
+
+
+def test_tuning_by_the_daemonset(daemon: Daemon, node: Node) -> None:
+    """The service obeys the node's allowlist, and keeps there what is to be put back."""
+    container = node.new_container()
+    before = node.links(container)
+    bridge = Attachment(daemon.runner, CONF, container)
+    assert bridge.add().ok
+    conf = {**CONF, "type": "tuning", "prevResult": bridge.result, "mtu": 1400}
+    tuning = Attachment(daemon.runner, conf, container)
+    Path("/etc/cni/tuning/allowlist.conf").write_text("^net\\.ipv4\\.ip_forward$\n")
+    refused = tuning.call("ADD", sysctl={"net.ipv4.ip_default_ttl": "9"})
+    assert "is not allowed" in refused.message
+    assert tuning.call("ADD", sysctl={"net.ipv4.ip_forward": "1"}).ok
+    assert len(os.listdir("/run/cni/tuning")) == 1
+    assert {link["ifname"]: link["mtu"] for link in node.links(container)}["eth0"] == 1400
+    assert tuning.delete().ok
+    assert {link["ifname"]: link["mtu"] for link in node.links(container)}["eth0"] == 1500
+    assert os.listdir("/run/cni/tuning") == []
+    assert bridge.delete().ok
+    assert node.links(container) == before
+    said = daemon.log.read_text()
+    assert said.count("event=call") == 5, said
+    assert "event=cold" not in said
