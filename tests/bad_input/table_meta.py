@@ -15,6 +15,7 @@ _INT: dict[str, Any] = {"text": "1500", "fraction": 1.5, "bool": True, "huge": 2
 _TEXT: dict[str, Any] = {"number": 7, "array": ["x"], "object": {"x": "y"}}
 _OBJECT: dict[str, Any] = {"text": "x", "number": 1, "array": [{}]}
 _SINCE = "came after 1.1.1"
+_FORGETS = "1.1.1 forgets what CHECK finds"
 
 
 def _kinds(
@@ -197,4 +198,45 @@ _SBR = [
     ),
 ]
 
-TABLE = [*_TUNING, *_SBR]
+
+def _vrf(name: str, words: str, differs: str = "", **conf: Any) -> Bad:
+    """Build a case of vrf."""
+    more = {key: conf.pop(key) for key in ("env", "code", "command") if key in conf}
+    return Bad(f"vrf-{name}", "vrf", conf, (words,), differs=differs, **more)
+
+
+_VRF = [
+    *_kinds("vrf", {"vrfname": _TEXT, "table": {**_INT, "negative": -1, "33-bits": 2**32}}),
+    *_previous("vrf"),
+    *_namespaces("vrf"),
+    _vrf("name-missing", "expected to have a valid vrf name", vrfname=without),
+    *(
+        _vrf(f"name-{name}", "invalid vrf name", vrfname=text)
+        for name, text in (
+            ("dot", "."),
+            ("parent", "../blue"),
+            ("absolute", "/blue"),
+            ("colon", "blue:1"),
+            ("space", "blue 1"),
+            ("nul", "blue\0"),
+            ("newline", "blue\n"),
+            ("long", "b" * 16),
+        )
+    ),
+    _vrf("name-of-lo", "interface eth0 is not in the container", vrfname="lo"),
+    _vrf("interface-missing", "interface eth0 is not in the container"),
+    _vrf("interface-path", "interface name", env={"IFNAME": "../../kernel"}, code=4),
+    _vrf("interface-lo", "create link blue: operation not supported", env={"IFNAME": "lo"}),
+    _vrf("check-missing", "VRF blue is missing", _FORGETS, command="CHECK"),
+    _vrf("check-lo", "link lo is not a VRF", _FORGETS, command="CHECK", vrfname="lo"),
+    _vrf("check-no-previous", "prevResult", command="CHECK", prevResult=without),
+    _vrf("del-no-name", "expected to have a valid vrf name", command="DEL", vrfname=""),
+    _vrf(
+        *("status", "invalid vrf name", "1.1.1 has no STATUS"),
+        cniVersion="1.1.0",
+        command="STATUS",
+        vrfname="..",
+    ),
+]
+
+TABLE = [*_TUNING, *_SBR, *_VRF]

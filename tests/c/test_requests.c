@@ -82,7 +82,7 @@ static void test_veth(void)
 /* Other kinds say what they have to, and nothing where they have nothing. */
 static void test_other_kinds(void)
 {
-    struct cnif_link_spec bridge = plain, macvlan = plain, dummy = plain;
+    struct cnif_link_spec bridge = plain, macvlan = plain, dummy = plain, vrf = plain;
 
     bridge.kind = "bridge";
     bridge.name = "br1";
@@ -108,6 +108,12 @@ static void test_other_kinds(void)
     dummy.kind = "dummy";
     dummy.name = "d0";
     CHECK(sent("dummy", cnif_link_add(kernel_that_acknowledges(), &dummy, NULL)));
+
+    vrf.kind = "vrf";
+    vrf.name = "vrf1";
+    vrf.up = true;
+    vrf.vrf.table = 4000000000;
+    CHECK(sent("vrf", cnif_link_add(kernel_that_acknowledges(), &vrf, NULL)));
 }
 
 /* A change says only what is to change. */
