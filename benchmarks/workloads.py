@@ -31,7 +31,7 @@ UPLINK, OUTSIDE = "out0", "192.0.2.2"
 class Network:
     """A network that pods are attached to; the gateway is the first address of the /16."""
 
-    kind: Literal["bridge", "macvlan", "flannel"] = "bridge"
+    kind: Literal["bridge", "macvlan", "flannel", "ptp"] = "bridge"
     ip_masq: bool = False
     name: str = "bench"
     prefix: str = "10.22"
@@ -57,6 +57,8 @@ class Network:
             return {**conf, "delegate": {"isDefaultGateway": True}}
         if self.kind == "bridge":
             conf |= {"bridge": BRIDGE, "isGateway": True, "ipMasq": self.ip_masq}
+        elif self.kind == "ptp":
+            conf["ipMasq"] = self.ip_masq
         else:
             conf |= {"master": MASTER, "mode": "bridge"}
         routes = [{"dst": "0.0.0.0/0"}]

@@ -166,10 +166,11 @@ struct cnif_link {
     bool is_port, hairpin, isolated;
     /* where it is a bridge */
     bool vlan_filtering;
-    /* where it is a macvlan */
-    uint32_t macvlan_mode; /* MACVLAN_MODE_* */
-    uint32_t bcqueuelen;
-    uint32_t vrf_table; /* where it is a VRF */
+    uint32_t macvlan_mode, bcqueuelen; /* where it is a macvlan; MACVLAN_MODE_* */
+    uint16_t ipvlan_mode, vlan_id;     /* where it is one */
+    uint32_t vrf_table;
+    int64_t tap_owner, tap_group; /* where it is a tap: who may open it, -1: anybody */
+    bool tap_multi_queue;
 };
 
 /* What a new link shall be.  Zero, NULL and -1 (fds) leave a thing to the kernel. */
@@ -200,9 +201,8 @@ struct cnif_link_spec {
     struct {
         bool vlan_filtering;
     } bridge;
-    struct {
-        uint32_t table;
-    } vrf;
+    uint16_t ipvlan_mode, vlan_id;
+    uint32_t vrf_table;
 };
 
 /* What to change of a link: only what is set. */
@@ -414,9 +414,10 @@ struct cnif_endpoint {
     uint32_t mtu; /* 0: the kernel's choice */
     bool has_mac;
     uint8_t mac[6];
-    bool up;         /* false: leave the link down and without addresses */
-    bool wait_dad;   /* do not return before duplicate address detection has ended */
-    bool arp_notify; /* announce the addresses when the link comes up */
+    bool up;                /* false: leave the link down and without addresses */
+    bool wait_dad;          /* do not return before duplicate address detection has ended */
+    bool arp_notify;        /* announce the addresses when the link comes up */
+    uint32_t address_flags; /* IFA_F_* for all addresses */
     const struct cnif_sysctl *sysctls; /* in the container, before the link is up */
     size_t n_sysctls;
     const struct cnif_ip *addresses;
@@ -426,8 +427,8 @@ struct cnif_endpoint {
 };
 
 /*
- * The host's end of a veth pair, which becomes a port of `bridge`.  It gets no
- * IPv6 address and takes no router advertisements.
+ * The host's end of a veth pair, which takes no router advertisements: a port of `bridge`, without
+ * an IPv6 address; or (0) one with addresses and routes.
  */
 struct cnif_veth_host {
     int netns_fd; /* -1: here */
@@ -442,13 +443,11 @@ struct cnif_veth_host {
     uint16_t vlan; /* 0: none */
     const struct cnif_vlan_range *trunk;
     size_t n_trunk;
-};
-
-struct cnif_macvlan_host {
-    int32_t parent;
-    bool parent_in_container;
-    uint32_t mode;
-    uint32_t bcqueuelen;
+    /* where there is no bridge: what it has of its own; looked at by cnif_pair_attach alone */
+    const struct cnif_ip *addresses;
+    size_t n_addresses;
+    const struct cnif_route *routes; /* oif is filled in */
+    size_t n_routes;
 };
 
 struct cnif_attached {
@@ -474,10 +473,6 @@ enum cnif_linger {
 int cnif_attach_veth(struct cnif_nlsock *host, const struct cnif_veth_host *veth,
                      const struct cnif_endpoint *endpoint, enum cnif_linger linger,
                      struct cnif_attached *ret, struct cnif_err *reterr);
-/* The same for a macvlan, which is made in the container's namespace. */
-int cnif_attach_macvlan(struct cnif_nlsock *host, const struct cnif_macvlan_host *macvlan,
-                        const struct cnif_endpoint *endpoint, enum cnif_linger linger,
-                        struct cnif_attached *ret, struct cnif_err *reterr);
 
 /*
  * The first in two steps: the pair is made, and its host's end configured, by
@@ -512,6 +507,18 @@ int cnif_addr_settle(struct cnif_nlsock *sock, const struct cnif_ip *ip, struct 
  */
 int cnif_detach(int netns_fd, const char *name, const char *alias, enum cnif_linger linger,
                 bool *ret_found, struct cnif_err *reterr);
+
+/*
+ * Give a container a link of the kind, parent and options in `spec`; it is made in there, or not at
+ * all (-EEXIST: it has one of that name).
+ * `host` is a socket where the parent is; NULL: in the container.
+ */
+int cnif_attach_link(struct cnif_nlsock *host, const struct cnif_link_spec *spec,
+                     const struct cnif_endpoint *endpoint, enum cnif_linger linger,
+                     struct cnif_attached *ret, struct cnif_err *reterr);
+/* Configure the link endpoint->ifname, which the container has; its MTU and MAC stay. */
+int cnif_attach_existing(const struct cnif_endpoint *endpoint, struct cnif_attached *ret,
+                         struct cnif_err *reterr);
 
 /* ---- ipam: the host-local store, a directory with one file per address in use ---- */
 
@@ -778,5 +785,16 @@ int cnif_cluster_masq(struct cnif_nlsock *sock, const struct cnif_ip *pods, size
  */
 int cnif_cluster_guard(struct cnif_nlsock *sock, const uint8_t mac[6],
                        const struct cnif_ip *gateways, size_t count, struct cnif_err *reterr);
+
+/* ---- netns: taps ---- */
+
+/* A tap that is there whether anybody has it open or not. */
+struct cnif_tap {
+    int64_t owner, group; /* who may open it; -1: anybody */
+    bool multi_queue, vnet_hdr, packet_info;
+};
+/* Make a tap in the namespace `netns_fd` (-1: here); -EEXIST if the name is taken. */
+int cnif_tap_create(int netns_fd, const char *name, const struct cnif_tap *tap,
+                    struct cnif_err *reterr);
 
 #endif

@@ -23,7 +23,9 @@
 
 static uint32_t address_flags(const struct cnif_endpoint *endpoint, const struct cnif_ip *ip)
 {
-    return ip->family == AF_INET6 && !endpoint->wait_dad ? IFA_F_NODAD : 0;
+    uint32_t nodad = ip->family == AF_INET6 && !endpoint->wait_dad ? IFA_F_NODAD : 0;
+
+    return endpoint->address_flags | nodad;
 }
 
 /* The requests for one endpoint: one transaction, or more where a configuration lists many. */

@@ -9,6 +9,7 @@
 #include "attach/endpoint.h"
 #include "attach/local.h"
 #include "attach/pool.h"
+#include "attach/routed.h"
 #include "attach/veth.h"
 #include "base/err.h"
 #include "netlink/nlsock.h"
@@ -29,6 +30,7 @@ struct cnif_pair {
     const struct cnif_veth_host *veth;
     struct cnif_link_spec spec;
     struct cnif_link port;
+    struct cnif_nlsock *watch; /* of the host end's own addresses, NULL: there is nothing to see */
     bool refused;
     bool here; /* made by the thread that waits for it */
     int made_result, done_result;
@@ -79,6 +81,7 @@ static void dispose(struct cnif_pair *pair)
 {
     (void)sem_destroy(&pair->made);
     (void)sem_destroy(&pair->done);
+    cnif_nlsock_close(pair->watch);
     free(pair);
 }
 
@@ -177,13 +180,16 @@ static int configure(struct cnif_pair *pair, struct cnif_inside *inside,
                      const struct cnif_endpoint *endpoint, struct cnif_link *ret,
                      struct cnif_err *reterr)
 {
+    const struct cnif_veth_host *veth = pair->veth;
     int r = cnif_pair_wait(pair, reterr);
 
     /* Duplicate address detection takes a port that passes what it sends. */
-    if (r == 0 && endpoint->wait_dad) {
+    if (r == 0 && (endpoint->wait_dad || !veth->bridge)) {
         join(&pair->done);
         r = failure(pair->done_result, &pair->done_err, reterr);
     }
+    if (r == 0 && !veth->bridge)
+        r = cnif_routed_configure(pair->sock, veth, pair->port.index, &pair->watch, reterr);
     return r == 0 ? cnif_inside_configure(inside, endpoint, pair->port.parent, false, ret, reterr)
                   : r;
 }
@@ -205,6 +211,8 @@ static int settle(struct cnif_pair *pair, const struct cnif_inside *inside,
         r = cnif_link_get(inside->sock, NULL, link->index, link, reterr);
     if (r == 0 && endpoint->up)
         r = cnif_local_settle(inside->sock, endpoint->addresses, endpoint->n_addresses, reterr);
+    if (r == 0 && pair->watch)
+        r = cnif_routed_settle(pair->watch, pair->veth, pair->port.index, reterr);
     ends->port = pair->port;
     return r == 0 ? cnif_veth_settle(pair->sock, pair->veth, endpoint->up, ends, reterr) : r;
 }
@@ -227,7 +235,7 @@ static int attach(struct cnif_pair *pair, const struct cnif_endpoint *endpoint,
 int cnif_pair_attach(struct cnif_pair *pair, const struct cnif_endpoint *endpoint,
                      enum cnif_linger linger, struct cnif_attached *ret, struct cnif_err *reterr)
 {
-    struct cnif_veth_ends ends;
+    struct cnif_veth_ends ends = {0};
     struct cnif_link link;
     int r = attach(pair, endpoint, &link, &ends, reterr);
 

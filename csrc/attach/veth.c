@@ -1,5 +1,5 @@
 /*
- * The host's end of a veth pair: a port of a bridge.
+ * The host's end of a veth pair: a port of a bridge, or what routed.c makes of it.
  */
 #include "attach/veth.h"
 
@@ -130,6 +130,8 @@ int cnif_veth_configure_port(struct cnif_nlsock *sock, const struct cnif_veth_ho
     bool vlans = veth->vlan || veth->n_trunk;
     int r = refuse_ra(sock, veth, here, reterr);
 
+    if (r == 0 && !veth->bridge) /* the rest is up to cnif_routed_configure */
+        return set_options(sock, veth, index, false, false, reterr);
     if (r == 0)
         r = set_options(sock, veth, index, !vlans, true, reterr);
     if (r == -EAFNOSUPPORT) /* a kernel without IPv6 */
@@ -161,7 +163,8 @@ static int ask_ends(struct cnif_nlsock *sock, const struct cnif_veth_host *veth,
 
     cnif_nlbuf_init(&buf, data, sizeof(data));
     cnif_link_put_get(&buf, NULL, index);
-    cnif_link_put_get(&buf, NULL, veth->bridge);
+    if (veth->bridge)
+        cnif_link_put_get(&buf, NULL, veth->bridge);
     return cnif_nlsock_talk(sock, &buf, veth->name, ends_reply, ends, NULL, reterr);
 }
 

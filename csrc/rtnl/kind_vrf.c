@@ -6,7 +6,7 @@
 
 static void put(struct cnif_nlbuf *buf, const struct cnif_link_spec *spec)
 {
-    cnif_nlattr_put_u32(buf, IFLA_VRF_TABLE, spec->vrf.table);
+    cnif_nlattr_put_u32(buf, IFLA_VRF_TABLE, spec->vrf_table);
 }
 
 static void parse(const struct nlattr *data, struct cnif_link *link)

@@ -139,6 +139,7 @@ bool cnif_link_parse(const struct nlmsghdr *nlh, struct cnif_link *ret)
         return false;
     cnif_nlattr_parse(nlh, sizeof(*ifi), attrs, IFLA_LINK_NETNSID);
     memset(ret, 0, sizeof(*ret));
+    ret->tap_owner = ret->tap_group = -1;
     ret->index = ifi->ifi_index;
     ret->flags = ifi->ifi_flags;
     ret->type = ifi->ifi_type;

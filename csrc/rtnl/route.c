@@ -51,7 +51,7 @@ static void put(struct cnif_nlbuf *buf, uint16_t type, uint16_t flags,
     cnif_nlmsg_end(buf);
 }
 
-void cnif_route_put_add(struct cnif_nlbuf *buf, const struct cnif_route *route, bool exclusive)
+static void put_new(struct cnif_nlbuf *buf, const struct cnif_route *route, uint16_t flags)
 {
     struct cnif_route full = *route;
 
@@ -59,8 +59,17 @@ void cnif_route_put_add(struct cnif_nlbuf *buf, const struct cnif_route *route, 
         full.type = RTN_UNICAST;
     if (!full.protocol)
         full.protocol = RTPROT_BOOT;
-    put(buf, RTM_NEWROUTE, (uint16_t)(NLM_F_CREATE | (exclusive ? NLM_F_EXCL : 0)), &full,
-        "add route to");
+    put(buf, RTM_NEWROUTE, (uint16_t)(NLM_F_CREATE | flags), &full, "add route to");
+}
+
+void cnif_route_put_add(struct cnif_nlbuf *buf, const struct cnif_route *route, bool exclusive)
+{
+    put_new(buf, route, exclusive ? NLM_F_EXCL : 0);
+}
+
+void cnif_route_put_replace(struct cnif_nlbuf *buf, const struct cnif_route *route)
+{
+    put_new(buf, route, NLM_F_REPLACE);
 }
 
 void cnif_route_put_delete(struct cnif_nlbuf *buf, const struct cnif_route *route)

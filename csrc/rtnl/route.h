@@ -15,6 +15,8 @@ void cnif_route_put_add(struct cnif_nlbuf *buf, const struct cnif_route *route, 
 void cnif_route_put_delete(struct cnif_nlbuf *buf, const struct cnif_route *route);
 /* Ask which way packets to an address take. */
 void cnif_route_put_get(struct cnif_nlbuf *buf, const struct cnif_ip *ip);
+/* Any route to the same destination, with the same priority, gives way. */
+void cnif_route_put_replace(struct cnif_nlbuf *buf, const struct cnif_route *route);
 /* Decode RTM_NEWROUTE; false if it is something else, or not a route for IP packets. */
 bool cnif_route_parse(const struct nlmsghdr *nlh, struct cnif_route *ret);
 

@@ -96,7 +96,7 @@ _NAMESPACES = [
             plugin=plugin,
             command=command,
         )
-        for plugin in ("bridge", "macvlan", "loopback")
+        for plugin in ("bridge", "macvlan", "loopback", "ptp")
         for command in ("ADD", "DEL")
         for name, path, words in (
             ("file", "/etc/passwd", "not a namespace"),
@@ -114,7 +114,7 @@ _NAMESPACES = [
             NETNS="/run/netns/nobody",
             plugin=plugin,
         )
-        for plugin in ("bridge", "macvlan", "loopback")
+        for plugin in ("bridge", "macvlan", "loopback", "ptp")
     ),
     _env("netns-below-file", ("not a directory",), 999, NETNS="/etc/passwd/x"),
     _env("netns-too-long", ("failed to open netns",), 999, NETNS="/run/" + "n" * 5000),

@@ -59,6 +59,28 @@ _PORTMAP = {
     "runtimeConfig": _OBJECT,
 }
 _MAPPING = {"hostPort": _INT, "containerPort": _INT, "protocol": _TEXT, "hostIP": _TEXT}
+_INTERFACES: dict[str, dict[str, dict[str, Any]]] = {
+    "ptp": {"ipMasq": _BOOL, "ipMasqBackend": _TEXT, "mtu": _INT},
+    "tap": {
+        "multiQueue": _BOOL,
+        "mtu": _INT,
+        "mac": _TEXT,
+        "owner": {**_INT, "negative": -1, "33-bits": 2**32},
+        "group": {**_INT, "negative": -1},
+        "selinuxContext": _TEXT,
+        "bridge": _TEXT,
+        "runtimeConfig": _OBJECT,
+    },
+    "host-device": {
+        "device": _TEXT,
+        "hwaddr": _TEXT,
+        "kernelpath": _TEXT,
+        "pciBusID": _TEXT,
+        "runtimeConfig": {**_OBJECT, "of-number": {"deviceID": 5}},
+    },
+    "ipvlan": {"master": _TEXT, "mode": _TEXT, "mtu": _INT, "linkInContainer": _BOOL},
+    "vlan": {"master": _TEXT, "vlanId": _INT, "mtu": _INT, "linkInContainer": _BOOL},
+}
 # In 1.1.1 these are unknown keys, to all plugins.
 _NEWER = (
     *("ipMasqBackend", "vlanTrunk", "disableContainerInterface", "portIsolation"),
@@ -90,19 +112,24 @@ def _inside(plugin: str, path: str, conf: dict[str, Any], **more: Any) -> Bad:
 
 _SHARED = [
     case
-    for plugin in ("bridge", "macvlan")
+    for plugin in ("bridge", "macvlan", "ptp")
     for case in (
         *_wrong(plugin, "type", _TEXT),
         *_wrong(plugin, "ipam", _OBJECT),
         *_wrong(plugin, "dns", _OBJECT),
-        *_wrong(plugin, "runtimeConfig", _OBJECT),
         *_wrong(plugin, "capabilities", _OBJECT),
         _inside(plugin, "ipam.type", {"ipam": {"type": 5}}),
         _inside(plugin, "dns.nameservers", {"dns": {"nameservers": "10.0.0.1"}}),
         _inside(plugin, "dns.search[1]", {"dns": {"search": ["a", 1]}}),
         _inside(plugin, "dns.domain", {"dns": {"domain": ["a"]}}),
-        _inside(plugin, "runtimeConfig.mac", {"runtimeConfig": {"mac": 2}}),
         _inside(plugin, "capabilities.mac", {"capabilities": {"mac": "yes"}}),
+    )
+] + [
+    case
+    for plugin in ("bridge", "macvlan")
+    for case in (
+        *_wrong(plugin, "runtimeConfig", _OBJECT),
+        _inside(plugin, "runtimeConfig.mac", {"runtimeConfig": {"mac": 2}}),
     )
 ]
 
@@ -230,6 +257,12 @@ TABLE = [
     *(case for key, kinds in _MACVLAN.items() for case in _wrong("macvlan", key, kinds)),
     *(case for key, kinds in _PORTMAP.items() for case in _wrong("portmap", key, kinds)),
     *_MAPPINGS,
+    *(
+        case
+        for plugin, options in _INTERFACES.items()
+        for key, kinds in options.items()
+        for case in _wrong(plugin, key, kinds)
+    ),
     *_SHARED,
     *_NESTED,
     *_HOST_LOCAL,

@@ -3,6 +3,7 @@
  * kernel: the call says so, and the node is as it was, also where a link that is somebody else's
  * stands under the name.  Needs a core built with CNIF_FAULTS.
  */
+#include "attach_macvlan.h"
 #include "check.h"
 #include "kernel_node.h"
 
@@ -66,13 +67,31 @@ static int attach_veth(void)
     return cnif_attach_veth(node.host, &host, &endpoint, CNIF_LINGER_THREAD, &attached, &err);
 }
 
-static int attach_macvlan(void)
+/* A pair without a bridge: the host routes to the container through it. */
+static int attach_routed(void)
 {
-    struct cnif_macvlan_host host = {.parent = node.bridge, .mode = MACVLAN_MODE_BRIDGE};
+    struct cnif_ip gateways[] = {kernel_node_ip("10.5.0.1", 32), kernel_node_ip("fd05::1", 128)};
+    struct cnif_route to_pod = {.dst = kernel_node_ip("10.5.0.5", 32), .scope = RT_SCOPE_HOST};
+    struct cnif_veth_host host = {.netns_fd = -1,
+                                  .name = "veth0",
+                                  .alias = "mine",
+                                  .addresses = gateways,
+                                  .n_addresses = 2,
+                                  .routes = &to_pod,
+                                  .n_routes = 1};
     struct cnif_endpoint endpoint = container_end();
     struct cnif_attached attached;
 
-    return cnif_attach_macvlan(node.host, &host, &endpoint, CNIF_LINGER_THREAD, &attached, &err);
+    return cnif_attach_veth(node.host, &host, &endpoint, CNIF_LINGER_THREAD, &attached, &err);
+}
+
+static int attach_macvlan(void)
+{
+    struct macvlan_host host = {.parent = node.bridge, .mode = MACVLAN_MODE_BRIDGE};
+    struct cnif_endpoint endpoint = container_end();
+    struct cnif_attached attached;
+
+    return attach_macvlan_link(node.host, &host, &endpoint, CNIF_LINGER_THREAD, &attached, &err);
 }
 
 /* With a route that the kernel refuses when all the rest is done. */
@@ -91,6 +110,11 @@ static int attach_veth_badly(void)
     return badly(attach_veth);
 }
 
+static int attach_routed_badly(void)
+{
+    return badly(attach_routed);
+}
+
 static int attach_macvlan_badly(void)
 {
     return badly(attach_macvlan);
@@ -99,7 +123,7 @@ static int attach_macvlan_badly(void)
 static int attach_macvlan_inside(void)
 {
     struct cnif_endpoint endpoint = container_end();
-    struct cnif_macvlan_host host = {.mode = MACVLAN_MODE_BRIDGE, .parent_in_container = true};
+    struct macvlan_host host = {.mode = MACVLAN_MODE_BRIDGE, .parent_in_container = true};
     struct cnif_attached attached;
     struct cnif_link below = {0};
     struct cnif_nlsock *sock;
@@ -112,7 +136,7 @@ static int attach_macvlan_inside(void)
     if (r < 0)
         return r;
     host.parent = below.index;
-    return cnif_attach_macvlan(node.host, &host, &endpoint, CNIF_LINGER_THREAD, &attached, &err);
+    return attach_macvlan_link(node.host, &host, &endpoint, CNIF_LINGER_THREAD, &attached, &err);
 }
 
 static int detach(void)
@@ -153,6 +177,8 @@ static const struct operation operations[] = {
     {"macvlan inside, the name taken", NULL, "ip link add br7 type bridge; " TAKEN,
      attach_macvlan_inside, -EEXIST},
     {"veth, a late refusal", NULL, NULL, attach_veth_badly, -ENETUNREACH},
+    {"routed", NULL, NULL, attach_routed, 0},
+    {"routed, a late refusal", NULL, NULL, attach_routed_badly, -ENETUNREACH},
     {"macvlan, a late refusal", NULL, NULL, attach_macvlan_badly, -ENETUNREACH},
     {"macvlan, a late refusal, the name on the host as well", TAKEN, NULL, attach_macvlan_badly,
      -ENETUNREACH},
@@ -190,7 +216,8 @@ static bool fail_step(const struct operation *operation, unsigned n)
         return false;
     }
     /* That of the host's end is optional: it may be forbidden to whoever runs in a container. */
-    if (operation->run == attach_veth && r == 0 && strcmp(step, "write sysctl") == 0)
+    if ((operation->run == attach_veth || operation->run == attach_routed) && r == 0 &&
+        strcmp(step, "write sysctl") == 0)
         return detach() == 0 && kernel_node_clean(&traces);
     kernel_node_state(&node, after);
     /* A step of undoing does not replace what made it necessary. */

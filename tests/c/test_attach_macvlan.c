@@ -2,6 +2,7 @@
  * Whole macvlan attachments on the real kernel, in a private node: what is there afterwards, also
  * where the host has a link of the same name, and that nothing is when a step fails.
  */
+#include "attach_macvlan.h"
 #include "check.h"
 #include "kernel_node.h"
 
@@ -28,9 +29,9 @@ static void finish(void)
     kernel_node_close(&node);
 }
 
-static struct cnif_macvlan_host below(void)
+static struct macvlan_host below(void)
 {
-    return (struct cnif_macvlan_host){.parent = node.bridge, .mode = MACVLAN_MODE_BRIDGE};
+    return (struct macvlan_host){.parent = node.bridge, .mode = MACVLAN_MODE_BRIDGE};
 }
 
 static struct cnif_endpoint container_end(void)
@@ -38,21 +39,21 @@ static struct cnif_endpoint container_end(void)
     return (struct cnif_endpoint){.netns_fd = node.pod, .ifname = "eth0", .up = true};
 }
 
-static int attach(const struct cnif_macvlan_host *host, const struct cnif_endpoint *endpoint,
+static int attach(const struct macvlan_host *host, const struct cnif_endpoint *endpoint,
                   struct cnif_attached *attached)
 {
     struct kernel_node_traces before = kernel_node_traces();
     int r;
 
     memset(&err, 0, sizeof(err));
-    r = cnif_attach_macvlan(node.host, host, endpoint, CNIF_LINGER_THREAD, attached, &err);
+    r = attach_macvlan_link(node.host, host, endpoint, CNIF_LINGER_THREAD, attached, &err);
     CHECK(kernel_node_clean(&before));
     return r;
 }
 
 /* Attach what must fail with this code and beginning of a message, and change nothing. */
-static bool refused(const struct cnif_macvlan_host *host, const struct cnif_endpoint *endpoint,
-                    int code, const char *message)
+static bool refused(const struct macvlan_host *host, const struct cnif_endpoint *endpoint, int code,
+                    const char *message)
 {
     struct cnif_attached attached = {.index = -77};
     char before[NODE_TEXT], after[NODE_TEXT];
@@ -98,7 +99,7 @@ static size_t count_addresses(int32_t index)
 static void test_on_the_host(void)
 {
     struct cnif_ip address = kernel_node_ip("10.1.0.5", 16);
-    struct cnif_macvlan_host host;
+    struct macvlan_host host;
     struct cnif_endpoint endpoint;
     struct cnif_attached attached;
     struct cnif_link eth0;
@@ -128,7 +129,7 @@ static void test_modes(void)
 {
     static const uint32_t modes[] = {MACVLAN_MODE_PRIVATE, MACVLAN_MODE_VEPA, MACVLAN_MODE_BRIDGE,
                                      MACVLAN_MODE_PASSTHRU};
-    struct cnif_macvlan_host host;
+    struct macvlan_host host;
     struct cnif_endpoint endpoint;
     struct cnif_attached attached;
     size_t i;
@@ -149,7 +150,7 @@ static void test_name_on_the_host(void)
 {
     struct cnif_ip address = kernel_node_ip("10.1.0.5", 16);
     struct cnif_sysctl sysctl = {"net/ipv4/conf/eth0/arp_notify", "1", false};
-    struct cnif_macvlan_host host;
+    struct macvlan_host host;
     struct cnif_endpoint endpoint;
     struct cnif_attached attached;
     struct cnif_link theirs;
@@ -173,7 +174,7 @@ static void test_name_on_the_host(void)
 /* A link of that name in the container refuses the attachment, whatever the host has. */
 static void test_name_in_the_container(void)
 {
-    struct cnif_macvlan_host host;
+    struct macvlan_host host;
     struct cnif_endpoint endpoint;
 
     start();
@@ -189,7 +190,7 @@ static void test_name_in_the_container(void)
 /* The device below may be the container's own. */
 static void test_in_the_container(void)
 {
-    struct cnif_macvlan_host host;
+    struct macvlan_host host;
     struct cnif_endpoint endpoint;
     struct cnif_attached attached;
 
@@ -209,7 +210,7 @@ static void test_in_the_container(void)
 /* A device that is not there, or cannot have such a link on top, refuses the attachment. */
 static void test_no_device(void)
 {
-    struct cnif_macvlan_host host;
+    struct macvlan_host host;
     struct cnif_endpoint endpoint;
 
     start();
@@ -231,7 +232,7 @@ static void test_no_device(void)
 static void test_no_namespace(void)
 {
     static const char *const paths[] = {"/dev/null", "/proc/self/ns/mnt"};
-    struct cnif_macvlan_host host;
+    struct macvlan_host host;
     struct cnif_endpoint endpoint;
     size_t i;
 
@@ -253,7 +254,7 @@ static void test_refused_inside(void)
                                .gateway = kernel_node_ip("10.200.0.1", 32),
                                .scope = -1};
     struct cnif_sysctl sysctl = {"net/ipv4/conf/eth0/nonsense", "1", false};
-    struct cnif_macvlan_host host;
+    struct macvlan_host host;
     struct cnif_endpoint endpoint;
     int with_name;
 

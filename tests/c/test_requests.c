@@ -7,6 +7,7 @@
 #include "fake_kernel.h"
 #include "golden.h"
 #include "rtnl/link.h"
+#include "rtnl/route.h"
 
 #include <arpa/inet.h>
 #include <linux/if_addr.h>
@@ -82,7 +83,8 @@ static void test_veth(void)
 /* Other kinds say what they have to, and nothing where they have nothing. */
 static void test_other_kinds(void)
 {
-    struct cnif_link_spec bridge = plain, macvlan = plain, dummy = plain, vrf = plain;
+    struct cnif_link_spec bridge = plain, macvlan = plain, dummy = plain, ipvlan = plain,
+                          vlan = plain, vrf = plain;
 
     bridge.kind = "bridge";
     bridge.name = "br1";
@@ -109,10 +111,22 @@ static void test_other_kinds(void)
     dummy.name = "d0";
     CHECK(sent("dummy", cnif_link_add(kernel_that_acknowledges(), &dummy, NULL)));
 
+    ipvlan.kind = "ipvlan";
+    ipvlan.name = vlan.name = "eth0";
+    ipvlan.mtu = 1400;
+    ipvlan.parent = vlan.parent = 7;
+    ipvlan.netns_fd = vlan.netns_fd = 5;
+    ipvlan.ipvlan_mode = IPVLAN_MODE_L3S;
+    CHECK(sent("ipvlan", cnif_link_add(kernel_that_acknowledges(), &ipvlan, NULL)));
+
+    vlan.kind = "vlan";
+    vlan.vlan_id = 100;
+    CHECK(sent("vlan", cnif_link_add(kernel_that_acknowledges(), &vlan, NULL)));
+
     vrf.kind = "vrf";
     vrf.name = "vrf1";
     vrf.up = true;
-    vrf.vrf.table = 4000000000;
+    vrf.vrf_table = 4000000000;
     CHECK(sent("vrf", cnif_link_add(kernel_that_acknowledges(), &vrf, NULL)));
 }
 
@@ -205,6 +219,8 @@ static void test_addresses(void)
     CHECK(sent("addr-add-31", cnif_addr_add(kernel_that_acknowledges(), 7, &pair, 0, NULL)));
     CHECK(
         sent("addr-add-v6", cnif_addr_add(kernel_that_acknowledges(), 7, &v6, IFA_F_NODAD, NULL)));
+    CHECK(sent("addr-no-prefix-route",
+               cnif_addr_add(kernel_that_acknowledges(), 7, &v4, IFA_F_NOPREFIXROUTE, NULL)));
     CHECK(sent("addr-delete", cnif_addr_delete(kernel_that_acknowledges(), 7, &v4, NULL)));
     CHECK(sent("addr-dump",
                cnif_addr_dump(kernel_that_has_nothing(), 7, AF_INET, &addresses, &count, NULL)));
@@ -219,7 +235,10 @@ static void test_routes(void)
         .dst = ip("10.9.0.0", 16), .gateway = ip("10.1.0.1", 32), .oif = 7, .scope = -1};
     struct cnif_route v6 = {
         .dst = ip("fd09::", 64), .gateway = ip("fd00::1", 128), .oif = 7, .scope = -1};
+    struct cnif_route alone = {.dst = ip("10.1.0.5", 32), .oif = 7, .scope = RT_SCOPE_HOST};
+    uint8_t data[128] __attribute__((aligned(8)));
     struct cnif_route *routes;
+    struct cnif_nlbuf buf;
     int32_t oif;
     size_t count;
 
@@ -227,6 +246,12 @@ static void test_routes(void)
     CHECK(sent("route-append", cnif_route_add(kernel_that_acknowledges(), &to_all, false, NULL)));
     CHECK(sent("route-v6", cnif_route_add(kernel_that_acknowledges(), &v6, true, NULL)));
     CHECK(sent("route-delete", cnif_route_delete(kernel_that_acknowledges(), &net, NULL)));
+    net.source = ip("10.1.0.2", 32);
+    CHECK(sent("route-source", cnif_route_add(kernel_that_acknowledges(), &net, true, NULL)));
+    cnif_nlbuf_init(&buf, data, sizeof(data));
+    cnif_route_put_replace(&buf, &alone);
+    CHECK(golden_equal("route-replace", data, buf.used));
+    net.source.family = 0;
     net.priority = 50;
     net.mtu = 1300;
     net.advmss = 1200;

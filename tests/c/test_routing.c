@@ -106,7 +106,7 @@ static void test_requests(void)
                   .scope = RT_SCOPE_LINK,
                   .source = ip("10.1.0.2", 32)},
     };
-    CHECK(sent("route-source", &change));
+    CHECK(sent("route-hint", &change));
     change = (struct cnif_routing_change){.step = CNIF_COPY_ROUTE, .kept = &kept, .table = 1000};
     CHECK(sent("route-copy", &change));
 

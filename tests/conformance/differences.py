@@ -22,9 +22,31 @@ def expected(case: Case, lines: list[str]) -> list[str]:
     lines = [re.sub(r"(/lock) 0750 ", r"\1 0640 ", line) for line in lines]
     if not case.conf.get("enabledad"):
         # IPv6 addresses are usable at once: no duplicate address detection.
-        lines = [re.sub(r"(addr .*:.* scope global)$", r"\1 nodad", line) for line in lines]
+        lines = [
+            re.sub(r"(addr .*:.* scope global)( tentative)?$", r"\1 nodad", line) for line in lines
+        ]
+    if case.plugin == "ptp":
+        # The route to an address's network is never made, instead of removed.
+        pattern = r"(pod\d addr eth0 .* scope global.*|pod\d addr net1.5 .*)$"
+        lines = [re.sub(pattern, r"\1 noprefixroute", line) for line in lines]
+    if case.plugin in {"tap", "ipvlan", "vlan"}:
+        # The reference makes another link, and leaves that, whether it then fails or not.
+        lines = _replaced(lines, "== ADD pod1 again", ["error 999"])
+    if case.name == "vlan-in-container":
+        # DEL of the reference wants to see the master, which went with the container.
+        address = r'- file /var/lib/cni/networks/net/10.1.0.3 0600 "pod2\r\neth0"'
+        lines = _replaced(lines, "== DEL pod1 without namespace and prevResult", [])
+        lines = _replaced(lines, "== DEL pod2, whose namespace is gone", [address])
+        lines = _replaced(lines, "== DEL pod2 without namespace and prevResult", [])
+    if case.name == "ipvlan-default-master":
+        # CHECK of the reference looks for a device without a name.
+        lines = _check_succeeds(lines)
+    if case.plugin == "host-device":
+        # A device that is back already is no error.
+        lines = _replaced(lines, "== DEL pod1 again", [])
     # The bridge's port has no IPv6 address of its own.
-    lines = _each_followed(lines, _PORT_RA, "ipv6.accept_ra=0", "ipv6.addr_gen_mode=1")
+    if case.plugin == "bridge":
+        lines = _each_followed(lines, _PORT_RA, "ipv6.accept_ra=0", "ipv6.addr_gen_mode=1")
     lines = _firewall_cleaned(lines)
     if case.plugin == "tuning":
         lines = _tuned(case, lines)
@@ -59,6 +81,12 @@ def expected_codes(case: Case, lines: list[str]) -> list[str]:
     if case.plugin == "bandwidth" and case.full_conf["cniVersion"] == "1.0.0":
         # The same, and it needs no previous result.
         return codes[: codes.index("== DEL pod1") + 1]
+    if case.plugin in {"host-device", "ipvlan", "vlan"}:
+        # DEL needs neither the device nor a configuration that makes sense.
+        return codes[:-1] if codes[-2] == "== DEL pod1" else codes
+    if case.name.endswith("-no-ipam") and codes[-1] == "error 999" and codes[-2] != "== ADD pod1":
+        # DEL has no need of addresses.
+        return codes[:-1]
     return codes
 
 
@@ -72,6 +100,15 @@ def _firewall_cleaned(lines: list[str]) -> list[str]:
     at = lines.index(gone) + 1
     end = lines.index("== DEL pod2 without namespace and prevResult")
     return [*lines[:at], *sorted([*lines[at:end], *rules]), *lines[end:]]
+
+
+def _replaced(lines: list[str], title: str, section: list[str]) -> list[str]:
+    """Return a record in which a step, if there is one of that title, did something else."""
+    if title not in lines:
+        return lines
+    start = lines.index(title) + 1
+    ends = [at for at in range(start, len(lines)) if lines[at].startswith("== ")]
+    return [*lines[:start], *section, *lines[min(ends, default=len(lines)) :]]
 
 
 def _each_followed(lines: list[str], which: re.Pattern[str], text: str, other: str) -> list[str]:

@@ -10,11 +10,14 @@ import pytest
 import table_bandwidth
 import table_bridge
 import table_check
+import table_interfaces
 import table_others
 import table_sbr
 import table_tuning
+import table_uml
 
 import golden
+from helpers.kinds import need_kinds
 from helpers.plugin import BinaryRunner
 from helpers.record import check_after, life, refusal
 
@@ -23,10 +26,9 @@ if TYPE_CHECKING:
     from helpers.node import Node
 
 CHAINED = (table_bandwidth, table_tuning, table_sbr)
-LIVES = [*table_bridge.LIVES, *table_others.LIVES]
-LIVES += [case for table in CHAINED for case in table.LIVES]
-REFUSED = [*table_bridge.REFUSED, *table_others.REFUSED]
-REFUSED += [case for table in CHAINED for case in table.REFUSED]
+TABLES = (table_bridge, table_others, *CHAINED, table_interfaces, table_uml)
+LIVES = [case for table in TABLES for case in table.LIVES]
+REFUSED = [case for table in TABLES for case in table.REFUSED]
 DAMAGES = [*table_check.DAMAGES]
 DAMAGES += [damage for table in CHAINED for damage in table.DAMAGES]
 
@@ -53,6 +55,7 @@ def _need(release: tuple[int, ...], name: str, since: str = "") -> None:
 def test_golden_lives(node: Node, reference: str, release: tuple[int, ...], case: Case) -> None:
     """The reference does, step by step, what the golden record says it does."""
     _need(release, case.name, case.since)
+    need_kinds(node, case.tags)
     seen = life(node, case, BinaryRunner("reference", reference)).lines
     golden.require_equal(golden.shared(golden.load(case.name)), golden.shared(seen))
 
@@ -61,6 +64,7 @@ def test_golden_lives(node: Node, reference: str, release: tuple[int, ...], case
 def test_golden_refusals(node: Node, reference: str, release: tuple[int, ...], case: Case) -> None:
     """The reference refuses what the golden record says it refuses, with that code."""
     _need(release, case.name, case.since)
+    need_kinds(node, case.tags)
     seen = refusal(node, case, BinaryRunner("reference", reference)).lines
     golden.require_equal(golden.shared(golden.load(case.name)), golden.shared(seen))
 

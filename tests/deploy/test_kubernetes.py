@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import subprocess
+import sys
 import tomllib
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
@@ -110,7 +111,11 @@ class Kubelet:
                 path.mkdir(parents=True, exist_ok=True)
         # What the image has: a system with Python, the package, and the archive.
         prefix = str(Path(ways.COMMAND).parents[1])
-        self._image = {path: path for path in ("/usr", "/bin", "/lib", "/lib64", prefix)}
+        python = os.path.realpath(sys.base_prefix)
+        paths = ["/usr", "/bin", "/lib", "/lib64", prefix]
+        if not python.startswith("/usr"):
+            paths.append(python)
+        self._image = {path: path for path in paths}
         self._image[str(archive)] = "/image/plugins.tgz"
         self._path = f"{prefix}/bin:{TOOLS_PATH}"
 

@@ -36,6 +36,11 @@ STATIC = {
     "routes": [{"dst": "10.9.0.0/16"}],
 }
 MASTER = ("ip link add m0 type veth peer name m1", "ip link set m1 up", "ip link set m0 up")
+DEVICE = (
+    "ip link add d0 type veth peer name d1",
+    "ip link set d0 up alias uplink",
+    "ip link set d1 up",
+)
 SHORT_DAD = tuple(
     f"ip netns exec pod1 sysctl -qw net.ipv6.conf.default.{setting}=0"
     for setting in ("dad_transmits", "router_solicitation_delay")
@@ -130,6 +135,14 @@ CASES = [
     ),
     Case("macvlan", {"master": "m0", "ipam": DUAL}, plugin="macvlan", before=MASTER),
     Case("loopback", {}, plugin="loopback"),
+    Case(
+        "tap",
+        {"multiQueue": True, "owner": 1, "mtu": 1400, "bridge": "br0", "ipam": DUAL},
+        plugin="tap",
+        before=("ip -n pod1 link add br0 type bridge",),
+    ),
+    Case("host-device", {"device": "d0", "ipam": DUAL}, plugin="host-device", before=DEVICE),
+    Case("ptp", {"ipMasq": True, "ipam": DUAL}, plugin="ptp", tags=frozenset(["nft"])),
     Case("host-local", {"ipam": DUAL}, plugin="host-local"),
     Case(
         "flannel",
@@ -266,7 +279,7 @@ def _assert_error(outcome: Outcome, step: str) -> None:
 
 @some_cases(
     *("l2", "ports", "vlan", "nftables", "iptables", "force-address"),
-    *("macvlan", "loopback", "flannel"),
+    *("macvlan", "loopback", "flannel", "ptp", "tap", "host-device"),
     *("ports-nftables", "ports-conditions", "ports-iptables"),
     *("tuning", "sbr-table"),
 )
@@ -313,7 +326,7 @@ def test_failed_add_changes_nothing(scene: Callable[..., Scene], case: Case, war
 
 @some_cases(
     *("l2", "static", "vlan", "nftables", "iptables"),
-    *("macvlan", "loopback", "host-local", "flannel"),
+    *("macvlan", "loopback", "host-local", "flannel", "ptp", "tap", "host-device"),
     *("ports-nftables", "ports-iptables"),
     *("tuning", "sbr-table"),
 )
@@ -336,7 +349,7 @@ def test_failed_delete(scene: Callable[..., Scene], case: Case, warm: bool) -> N
     assert changes(before, the.state()) == []
 
 
-@some_cases("plain", "nftables", "macvlan", "flannel", "ports-nftables")
+@some_cases("plain", "nftables", "macvlan", "flannel", "ports-nftables", "ptp")
 def test_failed_delete_of_a_container_that_is_gone(scene: Callable[..., Scene], case: Case) -> None:
     """The same without a namespace, for which there are other ways to find what is to go."""
     the = scene(case)
@@ -359,7 +372,7 @@ def test_failed_delete_of_a_container_that_is_gone(scene: Callable[..., Scene], 
 
 @some_cases(
     *("l2", "static", "vlan", "nftables", "iptables"),
-    *("macvlan", "loopback", "host-local", "flannel"),
+    *("macvlan", "loopback", "host-local", "flannel", "ptp", "tap", "host-device"),
     *("ports-nftables", "ports-iptables"),
     *("tuning", "sbr-table"),
 )
@@ -378,7 +391,7 @@ def test_failed_check(scene: Callable[..., Scene], case: Case) -> None:
         await_equal(the.runner.held, held)
 
 
-@some_cases("plain", "nftables", "iptables", "macvlan", "flannel")
+@some_cases("plain", "nftables", "iptables", "macvlan", "flannel", "ptp")
 def test_failed_gc(scene: Callable[..., Scene], case: Case) -> None:
     """Whichever step of GC fails, the valid stay; the next GC leaves them and nothing else."""
 
@@ -414,10 +427,13 @@ def test_failed_gc(scene: Callable[..., Scene], case: Case) -> None:
             return
 
 
-@some_cases(
-    *("plain", "nftables", "iptables", "macvlan", "flannel", "ports-nftables", "ports-iptables"),
-    *("tuning", "sbr-table"),
+KILLED = (
+    *("plain", "nftables", "iptables", "macvlan", "flannel"),
+    *("ports-nftables", "ports-iptables", "ptp", "tap", "host-device", "tuning", "sbr-table"),
 )
+
+
+@some_cases(*KILLED)
 def test_killed_add(scene: Callable[..., Scene], case: Case) -> None:
     """At whichever step an ADD is killed, DEL leaves nothing."""
     the = scene(case)
@@ -427,10 +443,7 @@ def test_killed_add(scene: Callable[..., Scene], case: Case) -> None:
         assert changes(before, the.state()) == [], outcome
 
 
-@some_cases(
-    *("plain", "nftables", "iptables", "macvlan", "flannel", "ports-nftables", "ports-iptables"),
-    *("tuning", "sbr-table"),
-)
+@some_cases(*KILLED)
 def test_killed_delete(scene: Callable[..., Scene], case: Case) -> None:
     """At whichever step a DEL is killed, the next one leaves nothing."""
     the = scene(case)

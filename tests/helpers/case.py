@@ -54,6 +54,15 @@ class Case:
         return self.name
 
 
+_OF_THE_CASE = ("args", "ifname", "since", "pods", "refused", "ipam_answer", "tags")
+
+
+def case_of(plugin: str, name: str, before: tuple[str, ...], **given: Any) -> Case:
+    """Build a case of a plugin; what is given is an attribute of the case, or an option."""
+    attributes = {key: given.pop(key) for key in _OF_THE_CASE if key in given}
+    return Case(f"{plugin}-{name}", given, plugin=plugin, before=before, **attributes)
+
+
 @dataclass(frozen=True)
 class Damage:
     """Something done to an attachment between ADD and CHECK.

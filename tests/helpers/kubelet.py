@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from cnifast.kubernetes import DNSConfig, PortMapping
     from helpers.node import Container, Node
 
+SECONDS = 30
 BRIDGE_MAC = "02:00:00:00:00:01"
 
 
@@ -76,26 +77,70 @@ class Made:
         return self.conf.get("runtimeConfig")
 
 
+class Held:
+    """A call that is held up.
+
+    Attributes:
+        go_on: set to let it go.
+    """
+
+    def __init__(self) -> None:
+        self._begun = threading.Event()
+        self.go_on = threading.Event()
+
+    def wait(self) -> None:
+        """Be the call: wait until it is let go."""
+        self._begun.set()
+        assert self.go_on.wait(SECONDS)
+
+    def when_begun(self) -> None:
+        """Wait until the call has begun."""
+        assert self._begun.wait(SECONDS)
+
+
+class Threads:
+    """Calls that are made by threads of their own; leaving waits for their ends."""
+
+    def __init__(self) -> None:
+        self._threads: list[threading.Thread] = []
+
+    def start(self, call: Callable[..., object], *arguments: object) -> None:
+        """Make a call."""
+        self._threads.append(threading.Thread(target=call, args=arguments))
+        self._threads[-1].start()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *exc: object) -> None:
+        for thread in self._threads:
+            thread.join(SECONDS)
+
+
 class FakeExec:
     """An Exec that has all plugins but ``missing``, of which each succeeds unless it is to fail.
 
     Attributes:
         calls: what was made.
         failures: errors by (command, plugin), each for one call.
-        before: called with each call before it has an effect.
     """
 
     def __init__(self, *missing: str) -> None:
         self.missing = missing
         self.calls: list[Made] = []
         self.failures: dict[tuple[str, str], list[CNIError]] = {}
-        self.before: Callable[[Made], object] = lambda _: None
+        self._held: dict[tuple[str, str, str], Held] = {}
         self._given = 1
         self._lock = threading.Lock()
 
     def fail(self, command: str, plugin: str, message: str, code: int = 999) -> None:
         """Have the next call of a plugin fail."""
         self.failures.setdefault((command, plugin), []).append(CNIError(code, message))
+
+    def hold(self, command: str, plugin: str, id_: str) -> Held:
+        """Have a call wait until it is let go."""
+        held = self._held[command, plugin, id_] = Held()
+        return held
 
     def find_in_path(self, plugin: str, path: str) -> str:
         """See `cnifast.invoke.call.Exec`."""
@@ -113,7 +158,9 @@ class FakeExec:
 
     def make(self, made: Made) -> Result:
         """Make a call."""
-        self.before(made)
+        held = self._held.get(made.short)
+        if held is not None:
+            held.wait()
         with self._lock:
             self.calls.append(made)
             failures = self.failures.get((made.command, made.plugin))

@@ -31,6 +31,7 @@ _SYSCTLS = (
     *("ipv6.disable_ipv6", "ipv6.enhanced_dad", "ipv6.forwarding", "ipv6.keep_addr_on_down"),
     "ipv6.ndisc_notify",
 )
+_TAP = ("type", "pi", "vnet_hdr", "multi_queue", "persist", "user", "group")
 _TXQLEN = 1000  # what nobody has changed
 _BATCH = "addr show\nroute show table all\nrule show\n"
 
@@ -49,13 +50,13 @@ class _View:
             self.rules += json.loads(_output("ip", "-6", "-j", "rule", "show") or "[]")
             self.sysctls = _sysctls(link["ifname"] for link in self.links)
 
-    def up_pairs(self) -> Iterator[tuple[int, int, bool]]:
-        """Yield (index, index of the other end, carrier noticed) of the ends that are up."""
+    def pairs(self) -> Iterator[tuple[int, int, bool, bool]]:
+        """Yield (index, index of the other end, up, carrier noticed) of the ends of pairs."""
         indices = {link["ifname"]: link["ifindex"] for link in self.links}
         for link in self.links:
-            if "UP" in link["flags"] and link.get("linkinfo", {}).get("info_kind") == "veth":
+            if link.get("linkinfo", {}).get("info_kind") == "veth":
                 other = link.get("link_index") or indices.get(link.get("link"), 0)
-                yield link["ifindex"], other, link["operstate"] == "UP"
+                yield link["ifindex"], other, "UP" in link["flags"], link["operstate"] == "UP"
 
 
 def _json_stream(text: str) -> list[Any]:
@@ -134,10 +135,14 @@ class Snapshot:
         self.files = _files(Path("/var/lib/cni"))
 
     def _settled(self) -> bool:
-        """Whether pairs with both ends up are seen to have their carrier."""
-        ends = [end for view in self.views.values() for end in view.up_pairs()]
-        both = {(index, other) for index, other, _ in ends}
-        return all(seen for index, other, seen in ends if (other, index) in both)
+        """Whether ends that are up are seen to have a carrier just if the other end is up, too."""
+        ends = [end for view in self.views.values() for end in view.pairs()]
+        is_up = {(index, other): up for index, other, up, _ in ends}
+        return all(
+            seen == is_up[other, index]
+            for index, other, up, seen in ends
+            if up and (other, index) in is_up
+        )
 
     # -- names ----------------------------------------------------------------------------------
 
@@ -242,6 +247,12 @@ class Snapshot:
             words.append(f"vlan_filtering pvid {data.get('vlan_default_pvid')}")
         if kind in ("macvlan", "macvtap"):
             words += [f"mode {data.get('mode')}", f"bcqueuelen {data.get('bcqueuelen')}"]
+        if kind == "ipvlan":
+            words.append(f"mode {data.get('mode')}")
+        if kind == "vlan":
+            words.append(f"id {data.get('id')}")
+        if kind == "tun":
+            words += [f"{key} {data[key]}" for key in _TAP if key in data]
         slave = info.get("info_slave_data", {})
         words += (
             option

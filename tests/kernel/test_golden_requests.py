@@ -61,10 +61,11 @@ TCA_HTB_CTAB, TCA_HTB_RTAB = 3, 4
 
 # Attributes that iproute2 adds or leaves out, and why that is the same to the kernel.
 DIFFERENCES = {
-    "link-dump": {EXT_MASK},  # it also asks for virtual functions
-    "link-dump-filtered": {EXT_MASK},
-    "link-get-name": {EXT_MASK},
-    "qdisc-delete": {TCA_KIND},  # ours is sure that it is one of our kind
+    "link-dump": {(EXT_MASK,)},  # it also asks for virtual functions
+    "link-dump-filtered": {(EXT_MASK,)},
+    "link-get-name": {(EXT_MASK,)},
+    "qdisc-delete": {(TCA_KIND,)},  # ours is sure that it is one of our kind
+    "ipvlan": {(18, 2, 2)},  # it says that there are no IFLA_IPVLAN_FLAGS
 }
 # The same within options: tables that the kernel computes itself since Linux 3.8, and the burst
 # in bytes, which repeats the one in ticks.
@@ -123,15 +124,16 @@ class Message:
         if self.kind == LINK and self.header[0] == AF_PACKET:
             self.header[0] = 0  # links are no matter of a family
         if self.kind == ADDR and (IFA_FLAGS,) in self.attributes:
-            (flags,) = struct.unpack("<I", self.attributes.pop((IFA_FLAGS,))[0])
-            assert flags < 256  # otherwise only the attribute can hold them
-            self.header[2] = flags
+            (flags,) = struct.unpack("<I", self.attributes[IFA_FLAGS,][0])
+            if flags < 256:  # otherwise only the attribute can hold them
+                self.header[2] = flags
+                del self.attributes[IFA_FLAGS,]
 
-    def facts(self, left_out: set[int], options: set[int]) -> list[str]:
+    def facts(self, left_out: set[tuple[int, ...]], options: set[int]) -> list[str]:
         """Return what the request says, one fact per line."""
         found = [f"type {self.type} flags {self.flags & ~NLM_F_ECHO:#x}", self.header.hex()]
         for path, values in sorted(self.attributes.items()):
-            if path[-1] in left_out and len(path) == 1:
+            if path in left_out:
                 continue
             if path[:1] == (2,) and path[1:2] and path[1] in options:
                 continue

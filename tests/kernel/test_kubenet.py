@@ -116,6 +116,23 @@ def test_pods_reach_each_other(clean_node: Node) -> None:
     assert list(RECORDS.iterdir()) == []
 
 
+def test_no_plugin(clean_node: Node) -> None:
+    """Without a name the plugin does nothing but have bridged packets filtered."""
+    need_filtering()
+    switches = [FILTERED / f"bridge-nf-call-{name}" for name in ("iptables", "ip6tables")]
+    for switch in switches:
+        switch.write_text("0")
+    plugin = init_network_plugin([KubenetNetworkPlugin()], "", NodeHost(clean_node))
+    assert plugin.name() == "kubernetes.io/no-op"
+    assert plugin.capabilities() == frozenset()
+    assert [switch.read_text() for switch in switches] == ["1\n", "1\n"]
+    plugin.event(NET_PLUGIN_EVENT_POD_CIDR_CHANGE, {})
+    plugin.status()
+    plugin.set_up_pod("default", "pod", "pod", {})
+    assert plugin.get_pod_network_status("default", "pod", "pod") is None
+    plugin.tear_down_pod("default", "pod", "pod")
+
+
 def test_the_least_mtu_of_the_host(node: Node) -> None:
     """Without an MTU pods get the smallest one of the host's interfaces that are up."""
     node.ip("link add up0 mtu 1300 up type veth peer name up1")

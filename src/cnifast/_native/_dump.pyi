@@ -22,12 +22,18 @@ class Link:
     macvlan_mode: int
     bcqueuelen: int
     vrf_table: int
+    ipvlan_mode: int
+    vlan_id: int
+    tap_owner: int | None
+    tap_group: int | None
+    tap_multi_queue: bool
 
 class Route:
     family: int
     dst: bytes
     prefixlen: int
     gateway: bytes | None
+    source: bytes | None
     oif: int
     table: int
     priority: int

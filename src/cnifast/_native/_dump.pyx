@@ -124,6 +124,26 @@ cdef class Link:
     def vrf_table(self):
         return self.c.vrf_table
 
+    @property
+    def ipvlan_mode(self):
+        return self.c.ipvlan_mode
+
+    @property
+    def vlan_id(self):
+        return self.c.vlan_id
+
+    @property
+    def tap_owner(self):
+        return None if self.c.tap_owner < 0 else self.c.tap_owner
+
+    @property
+    def tap_group(self):
+        return None if self.c.tap_group < 0 else self.c.tap_group
+
+    @property
+    def tap_multi_queue(self):
+        return bool(self.c.tap_multi_queue)
+
     def __repr__(self):
         return f"<Link {self.c.index} {self.name} {self.kind or 'device'}>"
 
@@ -148,6 +168,10 @@ cdef class Route:
     @property
     def gateway(self):
         return _packed(&self.c.gateway) if self.c.gateway.family else None
+
+    @property
+    def source(self):
+        return _packed(&self.c.source) if self.c.source.family else None
 
     @property
     def oif(self):

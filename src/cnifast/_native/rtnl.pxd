@@ -1,5 +1,5 @@
 # What the decoder needs of csrc/cnifast.h.
-from libc.stdint cimport int16_t, int32_t, uint8_t, uint16_t, uint32_t
+from libc.stdint cimport int16_t, int32_t, int64_t, uint8_t, uint16_t, uint32_t
 
 cdef extern from "cnifast.h" nogil:
     struct cnif_ip:
@@ -31,6 +31,11 @@ cdef extern from "cnifast.h" nogil:
         uint32_t macvlan_mode
         uint32_t bcqueuelen
         uint32_t vrf_table
+        uint16_t ipvlan_mode
+        uint16_t vlan_id
+        int64_t tap_owner
+        int64_t tap_group
+        bint tap_multi_queue
 
     struct cnif_route:
         cnif_ip dst
@@ -43,3 +48,4 @@ cdef extern from "cnifast.h" nogil:
         int16_t scope
         uint8_t protocol
         uint8_t type
+        cnif_ip source

@@ -9,6 +9,7 @@ from cnifast.kernel import Handle, KernelError, NetNS, hostports
 from cnifast.kernel import netns as namespaces
 from cnifast.kernel.nft import NftSocket, Owner
 from cnifast.kernel.shaping import Bucket, Limits, add_limits
+from cnifast.kernel.tap import Tap
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -53,6 +54,22 @@ def _macvlan(handle: Handle, _: NetNS) -> None:
     handle.add_link("macvlan", "macvlan", parent=handle.link("veth").index)
 
 
+def _ipvlan(handle: Handle, _: NetNS) -> None:
+    handle.add_link("ipvlan", "ipvlan", parent=handle.link("bridge").index)
+
+
+def _vlan(handle: Handle, _: NetNS) -> None:
+    handle.add_link("vlan", "vlan", parent=handle.link("bridge").index)
+
+
+def _dummy(handle: Handle, _: NetNS) -> None:
+    handle.add_link("dummy", "dummy")
+
+
+def _tap(_: Handle, netns: NetNS) -> None:
+    Tap(None, None, multi_queue=False).create(netns.fileno(), "tap")
+
+
 def _nftables(_: Handle, netns: NetNS) -> None:
     with NftSocket(netns) as nft:
         nft.add_masquerade(["192.0.2.1/24"], Owner("container", "eth0", "network"))
@@ -78,6 +95,10 @@ TRIALS: dict[str, Trial] = {
     "VLAN filtering of bridges": _filtering,
     "veth": _veth,
     "macvlan": _macvlan,
+    "ipvlan": _ipvlan,
+    "vlan": _vlan,
+    "dummy": _dummy,
+    "tap": _tap,
     "masquerading by nftables": _nftables,
     "bandwidth limits": _limits,
     "host ports by nftables": _hostports,

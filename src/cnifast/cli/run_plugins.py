@@ -130,7 +130,7 @@ def _settings() -> tuple[str, str]:
         with open(CONFIG, encoding="utf-8") as file:
             for line in file:
                 key, _, value = line.partition("=")
-                if key.strip() in found and value.count('"') == 2:
+                if key.strip() in found and value.lstrip().startswith('"'):
                     found[key.strip()] = value.split('"')[1]
     except (OSError, ValueError):
         pass

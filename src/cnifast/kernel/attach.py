@@ -20,8 +20,6 @@ if TYPE_CHECKING:
     from cnifast.kernel.handle import Handle
     from cnifast.protocol.result import Route
 
-MACVLAN_MODES = {"private": 1, "vepa": 2, "bridge": 4, "passthru": 8}
-
 
 class Endpoint:
     """The container's side of an attachment, in the form C takes.
@@ -229,34 +227,6 @@ def _attached_veth(attached: Any) -> AttachedVeth:
     now: Any = LinkView(ffi.new("struct cnif_link *", attached.bridge))
     host_mac = bytes(attached.host_mac).hex(":")
     return AttachedVeth(attached.index, _mac(attached), attached.host_index, host_mac, now)
-
-
-def attach_macvlan(
-    host: Handle,
-    endpoint: Endpoint,
-    *,
-    parent: int,
-    mode: str,
-    bcqueuelen: int = 0,
-    parent_in_container: bool = False,
-    exits: bool = False,
-) -> Attached:
-    """Give a container a macvlan on top of the device with index ``parent``.
-
-    ``mode`` is a key of MACVLAN_MODES; ``parent_in_container`` says where ``parent`` is.
-
-    Raises:
-        FileExistsError: the container has a link of that name.
-        KernelError: a step failed; nothing is left.
-    """
-    err = new_error()
-    macvlan = ffi.new("struct cnif_macvlan_host *")
-    macvlan.parent, macvlan.parent_in_container = parent, parent_in_container
-    macvlan.mode, macvlan.bcqueuelen = MACVLAN_MODES[mode], bcqueuelen
-    attached = ffi.new("struct cnif_attached *")
-    rc = lib.cnif_attach_macvlan(host.raw, macvlan, endpoint.struct, _linger(exits), attached, err)
-    check(rc, err)
-    return Attached(attached.index, _mac(attached))
 
 
 def detach(name: str, *, netns: int = -1, alias: str = "", exits: bool = False) -> bool:

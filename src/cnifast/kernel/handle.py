@@ -118,7 +118,7 @@ class Handle(NetlinkSocket):
         spec.peer.netns_fd = peer_netns
         spec.macvlan.mode = macvlan_mode
         spec.bridge.vlan_filtering = vlan_filtering
-        spec.vrf.table = vrf_table
+        spec.vrf_table = vrf_table
         check(lib.cnif_link_add(self.raw, spec, err), err)
 
     def set_link(
@@ -134,6 +134,7 @@ class Handle(NetlinkSocket):
         netns: int = -1,
         name: str = "",
         mac: str = "",
+        alias: str | None = None,
     ) -> None:
         """Change what is given of a link; ``master`` 0 takes it out of its bridge or VRF.
 
@@ -142,7 +143,7 @@ class Handle(NetlinkSocket):
             KernelError: the kernel refused.
         """
         err = new_error()
-        kept = ffi.new("char []", c_text(name))
+        kept = ffi.new("char []", c_text(name)), ffi.new("char []", c_text(alias or ""))
         change = ffi.new("struct cnif_link_change *")
         for wanted, bit in ((up, IFF_UP), (promisc, IFF_PROMISC), (allmulti, IFF_ALLMULTI)):
             if wanted is not None:
@@ -152,7 +153,9 @@ class Handle(NetlinkSocket):
         if txqlen >= 0:
             change.has_txqlen, change.txqlen = True, txqlen
         if name:
-            change.name = kept
+            change.name = kept[0]
+        if alias is not None:
+            change.alias = kept[1]
         if mac:
             change.has_mac, change.mac = True, mac_bytes(mac)
         check(lib.cnif_link_change(self.raw, index, change, err), err)

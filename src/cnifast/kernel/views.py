@@ -21,6 +21,11 @@ def _text(field: Any) -> str:
     return raw.decode("utf-8", "surrogateescape")
 
 
+def _id(number: int) -> int | None:
+    """Return a user or group, None for anybody."""
+    return None if number < 0 else number
+
+
 class LinkView:
     """One network interface as the kernel reported it; see ``_native._dump.Link``."""
 
@@ -51,6 +56,12 @@ class LinkView:
     macvlan_mode = property(lambda self: self._c.macvlan_mode)
     bcqueuelen = property(lambda self: self._c.bcqueuelen)
     vrf_table = property(lambda self: self._c.vrf_table)
+    ipvlan_mode = property(lambda self: self._c.ipvlan_mode)
+    vlan_id = property(lambda self: self._c.vlan_id)
+    tap_multi_queue = property(lambda self: self._c.tap_multi_queue)
+
+    tap_owner = property(lambda self: _id(self._c.tap_owner))
+    tap_group = property(lambda self: _id(self._c.tap_group))
 
     @property
     def parent_netnsid(self) -> int | None:

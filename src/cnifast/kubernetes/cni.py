@@ -17,9 +17,9 @@ from cnifast.kubernetes.attachments import (
     status_in_netns,
 )
 from cnifast.kubernetes.bandwidth import bandwidth_of
+from cnifast.kubernetes.calls import PodCalls
 from cnifast.kubernetes.confdir import load_default_network
 from cnifast.kubernetes.kubenet_conf import parse_pod_cidrs
-from cnifast.kubernetes.locks import PodLocks
 from cnifast.kubernetes.network_plugin import (
     NET_PLUGIN_EVENT_POD_CIDR_CHANGE,
     NET_PLUGIN_EVENT_POD_CIDR_CHANGE_DETAIL_CIDR,
@@ -27,7 +27,6 @@ from cnifast.kubernetes.network_plugin import (
 )
 from cnifast.kubernetes.watch import DirectoryWatch
 from cnifast.libcni import CNIConfig, InProcessExec, RuntimeConf
-from cnifast.protocol.errors import CNIError
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
@@ -69,7 +68,7 @@ class CNINetworkPlugin:
         self._on_change = on_change
         cni = CNIConfig(bin_dirs, InProcessExec() if exec is None else exec, cache_dir)
         self._attachments = Attachments(cni, LOOPBACK_NAME)
-        self._locks = PodLocks()
+        self._calls = PodCalls(NAME)
         self._used: dict[str, tuple[NetworkConfigList, RuntimeConf]] = {}
         self._loading = threading.Lock()
         self._network: NetworkConfigList | NetworkPluginError = NetworkPluginError(
@@ -164,20 +163,17 @@ class CNINetworkPlugin:
         Raises:
             NetworkPluginError: it cannot be attached; nothing is left behind.
         """
-        with self._locks.hold(namespace, name):
-            try:
-                net = self._require_network()
-                rt = RuntimeConf(
-                    id,
-                    require_netns(self._host, id),
-                    IFNAME,
-                    _pod_args(namespace, name, id),
-                    self._capability_args(id, annotations),
-                )
-                self._attachments.require_new(net, rt)
-                self._attachments.attach(net, rt)
-            except (NetworkPluginError, CNIError) as e:
-                raise NetworkPluginError(f"cni cannot set up pod {namespace}/{name}: {e}") from e
+        with self._calls.call("set up", namespace, name):
+            net = self._require_network()
+            rt = RuntimeConf(
+                id,
+                require_netns(self._host, id),
+                IFNAME,
+                _pod_args(namespace, name, id),
+                self._capability_args(id, annotations),
+            )
+            self._attachments.require_new(net, rt)
+            self._attachments.attach(net, rt)
             self._used[id] = net, rt
 
     def _capability_args(self, id_: str, annotations: Mapping[str, str]) -> Mapping[str, Any]:
@@ -197,12 +193,9 @@ class CNINetworkPlugin:
         Raises:
             NetworkPluginError: a plugin failed, or neither the sandbox nor a network is known.
         """
-        with self._locks.hold(namespace, name):
-            try:
-                net, rt = self._known(namespace, name, id)
-                self._attachments.detach(net, rt)
-            except (NetworkPluginError, CNIError) as e:
-                raise NetworkPluginError(f"cni cannot tear down pod {namespace}/{name}: {e}") from e
+        with self._calls.call("tear down", namespace, name):
+            net, rt = self._known(namespace, name, id)
+            self._attachments.detach(net, rt)
             self._used.pop(id, None)
 
     def _known(self, namespace: str, name: str, id_: str) -> tuple[NetworkConfigList, RuntimeConf]:
@@ -236,13 +229,8 @@ class CNINetworkPlugin:
         Raises:
             NetworkPluginError: there is no such sandbox, or it has no addresses.
         """
-        with self._locks.hold(namespace, name):
-            try:
-                return status_in_netns(require_netns(self._host, id))
-            except NetworkPluginError as e:
-                raise NetworkPluginError(
-                    f"cni does not know the addresses of pod {namespace}/{name}: {e}"
-                ) from e
+        with self._calls.call("tell the addresses of", namespace, name):
+            return status_in_netns(require_netns(self._host, id))
 
 
 def _pod_args(namespace: str, name: str, id_: str) -> tuple[tuple[str, str], ...]:

@@ -8,8 +8,6 @@ masquerading outside of the cluster, and the guard that a promiscuous bridge nee
 from __future__ import annotations
 
 import logging
-import threading
-from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
 from cnifast.ipam.listing import entries
@@ -24,7 +22,9 @@ from cnifast.kubernetes.attachments import (
     status_of_result,
 )
 from cnifast.kubernetes.bandwidth import bandwidth_of
+from cnifast.kubernetes.calls import PodCalls
 from cnifast.kubernetes.cbr0 import MTU_MAX, Cbr0
+from cnifast.kubernetes.gate import Gate
 from cnifast.kubernetes.kubenet_conf import (
     NAME,
     PodNetwork,
@@ -32,7 +32,6 @@ from cnifast.kubernetes.kubenet_conf import (
     parse_pod_cidrs,
     subnet_of,
 )
-from cnifast.kubernetes.locks import PodLocks
 from cnifast.kubernetes.network_plugin import (
     NET_PLUGIN_CAPABILITY_SHAPER,
     NET_PLUGIN_EVENT_POD_CIDR_CHANGE,
@@ -47,7 +46,7 @@ from cnifast.protocol.codec import quote
 from cnifast.protocol.errors import CNIError
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping
+    from collections.abc import Mapping
 
     from cnifast.invoke.call import Exec
     from cnifast.kubernetes.host import Host
@@ -94,11 +93,9 @@ class KubenetNetworkPlugin:
         self._attachments = Attachments(cni, LOOPBACK_NAME)
         self._data_dir = data_dir
         self._bridge = bridge or Cbr0()
-        self._locks = PodLocks()
+        self._calls = PodCalls(NAME)
         self._pods: dict[str, _Pod] = {}
-        # Closed while what is not alive is collected, and while there is no one network.
-        self._gate = threading.Condition()
-        self._under_way: set[str] = set()  # sandboxes that are being set up
+        self._gate = Gate()
         self._network: PodNetwork | None = None
         self._left: tuple[str, ...] = ()  # the bridge's addresses in former subnets
 
@@ -173,9 +170,7 @@ class KubenetNetworkPlugin:
         except NetworkPluginError as e:
             _log.warning("event %s is ignored: %s", name, e)
             return
-        with self._gate:
-            # Whoever is being set up relies on what the bridge has now.
-            self._gate.wait_for(lambda: not self._under_way)
+        with self._gate.alone():  # who is being set up relies on what the bridge has now
             former = self._network
             if former is not None and former.cidrs == cidrs:
                 return
@@ -208,7 +203,7 @@ class KubenetNetworkPlugin:
 
     def _forget_former(self) -> None:
         """Take what former pod CIDRs needed from the bridge once their last pod is gone."""
-        with self._gate:
+        with self._gate.closed():
             if self._left and self._network is not None:
                 try:
                     self._readdress(self._network)
@@ -229,38 +224,19 @@ class KubenetNetworkPlugin:
         Raises:
             NetworkPluginError: it cannot be attached; nothing is left behind.
         """
-        with self._locks.hold(namespace, name), self._setting_up(id):
-            try:
-                network = self._require_network()
-                arguments = given(
-                    portMappings=port_mappings(self._host.get_pod_port_mappings(id)),
-                    bandwidth=bandwidth_of(annotations),
-                )
-                net = network.conf_list(arguments)
-                rt = RuntimeConf(
-                    id, require_netns(self._host, id), IFNAME, capability_args=arguments
-                )
-                self._attachments.require_new(net, rt)
-                self._masquerade(network)
-                result = self._attach(network, net, rt)
-                self._guard(network, result)
-            except (NetworkPluginError, CNIError, OSError) as e:
-                raise NetworkPluginError(
-                    f"kubenet cannot set up pod {namespace}/{name}: {e}"
-                ) from e
+        with self._calls.call("set up", namespace, name), self._gate.under_way(id):
+            network = self._require_network()
+            arguments = given(
+                portMappings=port_mappings(self._host.get_pod_port_mappings(id)),
+                bandwidth=bandwidth_of(annotations),
+            )
+            net = network.conf_list(arguments)
+            rt = RuntimeConf(id, require_netns(self._host, id), IFNAME, capability_args=arguments)
+            self._attachments.require_new(net, rt)
+            self._masquerade(network)
+            result = self._attach(network, net, rt)
+            self._guard(network, result)
             self._pods[id] = _Pod(net, rt, status_of_result(result))
-
-    @contextmanager
-    def _setting_up(self, id_: str) -> Iterator[None]:
-        """Keep a sandbox from being taken for a dead one's while it is being set up."""
-        with self._gate:
-            self._under_way.add(id_)
-        try:
-            yield
-        finally:
-            with self._gate:
-                self._under_way.discard(id_)
-                self._gate.notify_all()
 
     def _attach(self, network: PodNetwork, net: NetworkConfigList, rt: RuntimeConf) -> Result:
         """Attach a sandbox; when addresses have run out, collect those that nobody has any more."""
@@ -275,9 +251,9 @@ class KubenetNetworkPlugin:
 
     def _collect(self, network: PodNetwork) -> None:
         """Detach sandboxes that the host does not know of, or that have ended."""
-        with self._gate:
+        with self._gate.closed() as under_way:
             try:
-                live = {*self._host.live_pods(), *self._under_way}
+                live = under_way.union(self._host.live_pods())
                 self._attachments.collect(network.whole(), live)
             except (CNIError, OSError) as e:
                 _log.warning("not all that dead pods have left was collected: %s", e)
@@ -300,14 +276,9 @@ class KubenetNetworkPlugin:
         Raises:
             NetworkPluginError: a step failed, or neither the sandbox nor a pod CIDR is known.
         """
-        with self._locks.hold(namespace, name):
-            try:
-                net, rt = self._known(id)
-                self._attachments.detach(net, rt)
-            except (NetworkPluginError, CNIError) as e:
-                raise NetworkPluginError(
-                    f"kubenet cannot tear down pod {namespace}/{name}: {e}"
-                ) from e
+        with self._calls.call("tear down", namespace, name):
+            net, rt = self._known(id)
+            self._attachments.detach(net, rt)
             self._pods.pop(id, None)
         if self._left:
             self._forget_former()
@@ -337,10 +308,5 @@ class KubenetNetworkPlugin:
         pod = self._pods.get(id)
         if pod is not None:
             return pod.status
-        with self._locks.hold(namespace, name):
-            try:
-                return status_in_netns(require_netns(self._host, id))
-            except NetworkPluginError as e:
-                raise NetworkPluginError(
-                    f"kubenet does not know the addresses of pod {namespace}/{name}: {e}"
-                ) from e
+        with self._calls.call("tell the addresses of", namespace, name):
+            return status_in_netns(require_netns(self._host, id))

@@ -199,21 +199,6 @@ def allocate(session: Session, ipam: IPAM) -> Result:
     return result
 
 
-def refuse_existing(session: Session) -> None:
-    """Raise CNIError when the container has the interface that is to be created.
-
-    Ours refuse an owner that has addresses.  Of a program, the addresses given back after a
-    second ADD might be those that the first one lives on.
-    """
-    ifname = session.req.ifname
-    with Handle(session.netns) as container:
-        try:
-            container.link(ifname)
-        except FileNotFoundError:
-            return
-    raise CNIError(INTERNAL, f"{ifname} is in {session.req.netns} already")
-
-
 def random_mac() -> str:
     """Return a new unicast, locally administered Ethernet address."""
     octets = bytearray(os.urandom(6))

@@ -9,6 +9,7 @@ from cnifast.kernel.address import parse_prefix
 from cnifast.kernel.handle import IFF_PROMISC, IFF_UP
 from cnifast.kernel.netns import read_sysctl, write_sysctls
 from cnifast.plugins.base import random_mac
+from cnifast.plugins.forwarding import not_forwarding, set_forwarding
 from cnifast.protocol import ip as _ip
 from cnifast.protocol.errors import INTERNAL, TRY_AGAIN_LATER, CNIError
 
@@ -20,8 +21,19 @@ if TYPE_CHECKING:
     from cnifast.kernel import Address, Handle, Link
     from cnifast.plugins.base import Session
 
+__all__ = [
+    "StaleBridgeError",
+    "confirm",
+    "ensure_bridge",
+    "ensure_gateway",
+    "ensure_vlan_interface",
+    "not_forwarding",
+    "require_bridge",
+    "set_forwarding",
+    "suspect",
+]
+
 _NO_MAC = "00:00:00:00:00:00"
-_FORWARDING = {4: "net/ipv4/ip_forward", 6: "net/ipv6/conf/all/forwarding"}
 
 
 def require_bridge(host: Handle, name: str) -> Link:
@@ -216,34 +228,6 @@ def _conflicts(other: Address, gateway: str) -> bool:
     return _ip.contains(
         bits, _ip.network(bits, theirs, other.prefixlen), other.prefixlen, value
     ) or (_ip.contains(bits, _ip.network(bits, value, prefixlen), prefixlen, theirs))
-
-
-def not_forwarding(session: Session, gateways: list[str]) -> tuple[tuple[str, str, bool], ...]:
-    """Return the kernel settings by which the host would forward for its gateways, but does not.
-
-    Raises:
-        CNIError: a kernel setting cannot be read.
-    """
-    families = {_ip.parse_cidr(gateway)[0] for gateway in gateways}
-    wanted = [(_FORWARDING[family], "1", False) for family in sorted(families)]
-    try:
-        return tuple(w for w in wanted if read_sysctl(w[0], session.host_netns) != w[1])
-    except OSError as e:
-        raise CNIError(INTERNAL, f"failed to enable forwarding: {e}") from e
-
-
-def set_forwarding(session: Session, settings: tuple[tuple[str, str, bool], ...]) -> None:
-    """Let the host forward, by what ``not_forwarding`` returned.
-
-    Raises:
-        CNIError: a kernel setting cannot be written.
-    """
-    if not settings:
-        return
-    try:
-        write_sysctls(settings, session.host_netns)
-    except OSError as e:
-        raise CNIError(INTERNAL, f"failed to enable forwarding: {e}") from e
 
 
 def ensure_vlan_interface(

@@ -16,10 +16,39 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
+    from cnifast.kernel import Link
     from cnifast.kernel.handle import Handle
-    from cnifast.protocol.result import IPConfig, Route
+    from cnifast.protocol.request import Request
+    from cnifast.protocol.result import IPConfig, Result, Route
 
 _MAIN, _LOCAL = 254, 255
+
+
+def check_container_link(handle: Handle, req: Request, result: Result, kind: str = "") -> Link:
+    """Return the container's link: the one of the result, of a kind unless that is empty.
+
+    Raises:
+        CNIError: the result or the container has none, or it is of another kind or MAC.
+    """
+    claimed = [i for i in result.interfaces if (i.name, i.sandbox) == (req.ifname, req.netns)]
+    if not claimed:
+        raise CNIError(
+            INTERNAL,
+            f"interface {req.ifname} in prevResult does not match configured netns: {req.netns}",
+        )
+    try:
+        link = handle.link(req.ifname)
+    except FileNotFoundError:
+        raise CNIError(INTERNAL, f"container interface {req.ifname} not found") from None
+    if kind and link.kind != kind:
+        raise CNIError(INTERNAL, f"container interface {req.ifname} is not a {kind}")
+    mac = claimed[-1].mac
+    if mac and mac != link.mac:
+        raise CNIError(
+            INTERNAL,
+            f"interface {req.ifname}: MAC {mac} in prevResult does not match {link.mac}",
+        )
+    return link
 
 
 def check_addresses(handle: Handle, ifname: str, index: int, ips: Sequence[IPConfig]) -> None:
@@ -34,6 +63,8 @@ def check_addresses(handle: Handle, ifname: str, index: int, ips: Sequence[IPCon
         _, packed, prefixlen = parse_prefix(config.address)
         if (packed, prefixlen) not in present:
             raise CNIError(INTERNAL, f"address {config.address} is not on interface {ifname}")
+        if prefixlen == len(packed) * 8:
+            continue  # it is its own network
         family, value, _ = _ip.parse_cidr(config.address)
         base = _ip.packed(family, _ip.network(family, value, prefixlen))
         if (base, prefixlen) not in routes and not _is_elsewhere(handle, base, prefixlen, index):

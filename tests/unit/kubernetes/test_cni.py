@@ -18,12 +18,11 @@ from cnifast.kubernetes import (
     NetworkPluginError,
     PortMapping,
 )
-from helpers.kubelet import FakeExec, FakeHost
+from helpers.kubelet import SECONDS, FakeExec, FakeHost, Threads
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping
 
-SECONDS = 30
 EVERYTHING = ("portMappings", "bandwidth", "ipRanges", "dns", "mac")
 
 
@@ -387,23 +386,13 @@ def test_a_failed_tear_down_can_be_repeated(cni: Setup) -> None:
 def test_one_call_at_a_time_for_a_pod(cni: Setup) -> None:
     """Tearing a pod down waits until it is set up; other pods go on meanwhile."""
     cni.ready("bridge")
-    adding, go_on = threading.Event(), threading.Event()
-
-    def before(made: Any) -> None:
-        if made.short == ("ADD", "bridge", "c1"):
-            adding.set()
-            assert go_on.wait(SECONDS)
-
-    cni.exec.before = before
-    up = threading.Thread(target=cni.up)
-    up.start()
-    assert adding.wait(SECONDS)
-    down = threading.Thread(target=cni.down)
-    down.start()
-    cni.up("c2")
-    go_on.set()
-    for thread in (up, down):
-        thread.join(SECONDS)
+    held = cni.exec.hold("ADD", "bridge", "c1")
+    with Threads() as threads:
+        threads.start(cni.up)
+        held.when_begun()
+        threads.start(cni.down)
+        cni.up("c2")
+        held.go_on.set()
     assert [c[0] for c in cni.exec.made() if c[2] == "c1"] == ["ADD", "ADD", "DEL", "DEL"]
 
 

@@ -1,6 +1,7 @@
 /*
- * A macvlan attachment: the link is made in the container's namespace, on top
- * of a device of the host's or of the container's own.
+ * A link that is in the container from its beginning: made in the container's
+ * namespace, on top of a device of the host's or of the container's own, or of
+ * none.
  */
 #include "attach/detach.h"
 #include "attach/endpoint.h"
@@ -13,20 +14,15 @@
 #include <stdio.h>
 #include <string.h>
 
-static struct cnif_link_spec describe(const struct cnif_macvlan_host *macvlan,
+static struct cnif_link_spec describe(const struct cnif_link_spec *wanted, bool from_host,
                                       const struct cnif_endpoint *endpoint, const char *name)
 {
-    struct cnif_link_spec spec = {
-        .kind = "macvlan",
-        .name = name,
-        .mtu = endpoint->mtu,
-        .parent = macvlan->parent,
-        .netns_fd = macvlan->parent_in_container ? -1 : endpoint->netns_fd,
-        .has_mac = endpoint->has_mac,
-        .macvlan = {.mode = macvlan->mode, .bcqueuelen = macvlan->bcqueuelen},
-        .peer = {.netns_fd = -1},
-    };
+    struct cnif_link_spec spec = *wanted;
 
+    spec.name = name;
+    spec.mtu = endpoint->mtu;
+    spec.netns_fd = from_host ? endpoint->netns_fd : -1;
+    spec.has_mac = endpoint->has_mac;
     memcpy(spec.mac, endpoint->mac, sizeof(spec.mac));
     return spec;
 }
@@ -36,31 +32,36 @@ static struct cnif_link_spec describe(const struct cnif_macvlan_host *macvlan,
  * host with an eth0 of its own refuses to make one elsewhere: then the link
  * gets a name that nobody else has, and its own one later.
  */
-static int create(struct cnif_nlsock *sock, const struct cnif_macvlan_host *macvlan,
+static int create(struct cnif_nlsock *sock, bool from_host, const struct cnif_link_spec *wanted,
                   const struct cnif_endpoint *endpoint, char *ret_name, bool *ret_refused,
                   struct cnif_err *reterr)
 {
-    struct cnif_link_spec spec = describe(macvlan, endpoint, endpoint->ifname);
+    struct cnif_link_spec spec = describe(wanted, from_host, endpoint, endpoint->ifname);
+    struct cnif_err again;
     int r = cnif_link_create(sock, &spec, NULL, ret_refused, reterr);
 
     (void)snprintf(ret_name, CNIF_IFNAME_MAX, "%s", endpoint->ifname);
-    if (r != -EEXIST || macvlan->parent_in_container)
+    if (r != -EEXIST || !from_host)
         return r;
     (void)snprintf(ret_name, CNIF_IFNAME_MAX, "mv%08x%05x", (unsigned)sock->portid,
                    (unsigned)sock->seq & 0xfffff);
-    spec = describe(macvlan, endpoint, ret_name);
-    return cnif_link_create(sock, &spec, NULL, ret_refused, reterr);
+    spec = describe(wanted, from_host, endpoint, ret_name);
+    r = cnif_link_create(sock, &spec, NULL, ret_refused, &again);
+    /* Where it is not the name that is taken, the first answer says what is. */
+    if (r < 0 && r != -EEXIST && reterr)
+        *reterr = again;
+    return r;
 }
 
 static int configure(const struct cnif_endpoint *endpoint, struct cnif_inside *inside,
-                     const char *name, struct cnif_link *made, struct cnif_attached *ret,
+                     const char *name, struct cnif_link *found, struct cnif_attached *ret,
                      struct cnif_err *reterr)
 {
     struct cnif_link link;
-    int r = cnif_link_get(inside->sock, name, 0, made, reterr);
+    int r = cnif_link_get(inside->sock, name, 0, found, reterr);
 
     if (r == 0)
-        r = cnif_inside_configure(inside, endpoint, made->index,
+        r = cnif_inside_configure(inside, endpoint, found->index,
                                   strcmp(name, endpoint->ifname) != 0, &link, reterr);
     if (r == 0 && endpoint->up)
         r = cnif_local_settle(inside->sock, endpoint->addresses, endpoint->n_addresses, reterr);
@@ -73,15 +74,14 @@ static int configure(const struct cnif_endpoint *endpoint, struct cnif_inside *i
 
 /* Nothing had the name in the container before. */
 static int attach(struct cnif_nlsock *host, struct cnif_inside *inside,
-                  const struct cnif_macvlan_host *macvlan, const struct cnif_endpoint *endpoint,
+                  const struct cnif_link_spec *spec, const struct cnif_endpoint *endpoint,
                   enum cnif_linger linger, struct cnif_attached *ret, struct cnif_err *reterr)
 {
     struct cnif_nlsock *sock = inside->sock;
     struct cnif_link made = {0};
     char name[CNIF_IFNAME_MAX];
     bool refused;
-    int r = create(macvlan->parent_in_container ? sock : host, macvlan, endpoint, name, &refused,
-                   reterr);
+    int r = create(host ? host : sock, host != NULL, spec, endpoint, name, &refused, reterr);
 
     if (r == 0)
         r = configure(endpoint, inside, name, &made, ret, reterr);
@@ -92,9 +92,9 @@ static int attach(struct cnif_nlsock *host, struct cnif_inside *inside,
     return r;
 }
 
-int cnif_attach_macvlan(struct cnif_nlsock *host, const struct cnif_macvlan_host *macvlan,
-                        const struct cnif_endpoint *endpoint, enum cnif_linger linger,
-                        struct cnif_attached *ret, struct cnif_err *reterr)
+int cnif_attach_link(struct cnif_nlsock *host, const struct cnif_link_spec *spec,
+                     const struct cnif_endpoint *endpoint, enum cnif_linger linger,
+                     struct cnif_attached *ret, struct cnif_err *reterr)
 {
     struct cnif_inside inside;
     struct cnif_link taken;
@@ -108,9 +108,23 @@ int cnif_attach_macvlan(struct cnif_nlsock *host, const struct cnif_macvlan_host
     if (r == 0)
         r = cnif_err_errno(&err, EEXIST, "create link %s", endpoint->ifname);
     else if (r == -ENODEV)
-        r = attach(host, &inside, macvlan, endpoint, linger, ret, &err);
+        r = attach(host, &inside, spec, endpoint, linger, ret, &err);
     if (r < 0 && reterr)
         *reterr = err;
+    cnif_inside_leave(&inside);
+    return r;
+}
+
+int cnif_attach_existing(const struct cnif_endpoint *endpoint, struct cnif_attached *ret,
+                         struct cnif_err *reterr)
+{
+    struct cnif_inside inside;
+    struct cnif_link found;
+    int r = cnif_inside_enter(endpoint, &inside, reterr);
+
+    if (r < 0)
+        return r;
+    r = configure(endpoint, &inside, endpoint->ifname, &found, ret, reterr);
     cnif_inside_leave(&inside);
     return r;
 }

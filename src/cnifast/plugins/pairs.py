@@ -1,0 +1,68 @@
+"""What plugins that join a container to the host by a veth pair share: taking it away again."""
+
+from __future__ import annotations
+
+from cnifast.kernel.attach import detach
+from cnifast.plugins.base import alias_owner, host_alias
+from cnifast.protocol.errors import CNIError
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable
+
+    from cnifast.ipam.delegate import IPAM
+    from cnifast.kernel import Link
+    from cnifast.plugins.base import Failures, Session
+    from cnifast.protocol.request import Request
+
+
+def detach_pair(session: Session, host_end: str) -> None:
+    """Delete the pair by whichever end can be found.
+
+    The container's side is tried first: it is where the fewest announcements are to be heard.
+
+    Raises:
+        CNIError: what CNI_NETNS names is no namespace; the pair is deleted all the same.
+        KernelError: the kernel refused.
+    """
+    ifname, exits = session.req.ifname, session.exits
+    try:
+        if session.has_netns() and detach(ifname, netns=session.netns, exits=exits):
+            return
+    except CNIError:
+        detach(host_end, netns=session.host_netns, alias=host_alias(session.req), exits=exits)
+        raise
+    detach(host_end, netns=session.host_netns, alias=host_alias(session.req), exits=exits)
+
+
+def known_addresses(req: Request, ipam: IPAM, failures: Failures) -> list[str] | None:
+    """Return the addresses the attachment has by its records, None where nobody knows."""
+    found: list[str] | None = None
+
+    def look() -> None:
+        nonlocal found
+        if ipam.in_process:
+            found = ipam.owned(req)
+        else:
+            previous = req.prev_result()
+            found = [ip.address for ip in previous.ips] if previous else None
+
+    failures.attempt(look)
+    return found
+
+
+def detach_orphans(
+    session: Session, links: Iterable[Link], valid: set[tuple[str, str]], failures: Failures
+) -> None:
+    """Delete those of the host's links that belong to attachments which are not valid any more."""
+    for link in links:
+        owner = alias_owner(link.alias, session.req.name)
+        if owner is not None and owner not in valid:
+            failures.attempt(_detacher(session, link))
+
+
+def _detacher(session: Session, link: Link) -> Callable[[], object]:
+    """Return the deletion of one host end."""
+    return lambda: detach(
+        link.name, netns=session.host_netns, alias=link.alias, exits=session.exits
+    )

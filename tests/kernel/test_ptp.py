@@ -1,0 +1,135 @@
+"""What is special about ptp: the host routes to the container, and the container by its gateway."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+from helpers.packets import ping
+from helpers.plugin import Attachment
+
+if TYPE_CHECKING:
+    from helpers.node import Node
+    from helpers.plugin import Runner
+
+PODS = 20
+DUAL = {
+    "type": "host-local",
+    "ranges": [[{"subnet": "10.1.0.0/16"}], [{"subnet": "fd00:1::/64"}]],
+    "routes": [{"dst": "0.0.0.0/0"}, {"dst": "::/0"}],
+}
+
+
+def conf(ipam: dict[str, Any], **options: Any) -> dict[str, Any]:
+    """Build a configuration."""
+    return {"cniVersion": "1.1.0", "name": "net", "type": "ptp", "ipam": ipam, **options}
+
+
+def static(*addresses: dict[str, str]) -> dict[str, Any]:
+    """Build a configuration with fixed addresses."""
+    return conf({"type": "static", "addresses": list(addresses)})
+
+
+@pytest.mark.parametrize("masquerade", [False, True], ids=["plain", "ipmasq"])
+def test_first_packets(node: Node, runner: Runner, masquerade: bool) -> None:
+    """In both families the gateway answers a new pod's first ping, and the pod that of another."""
+    network = conf(DUAL, ipMasq=masquerade)
+    older = node.new_container("older")
+    assert Attachment(runner, network, older).add().ok
+    unanswered = []
+    for number in range(PODS):
+        pod = node.new_container(f"pod{number}")
+        attachment = Attachment(runner, network, pod)
+        outcome = attachment.add()
+        assert outcome.ok, outcome
+        unanswered += [to for to in ("10.1.0.1", "fd00:1::1") if not ping(pod.fd, to)]
+        for ip in outcome.json["ips"]:
+            address = ip["address"].partition("/")[0]
+            if not ping(older.fd, address):
+                unanswered.append(address)
+        assert attachment.delete().ok
+        node.remove_container(pod)
+    assert unanswered == []
+
+
+def test_addresses_that_share_a_gateway(node: Node, runner: Runner) -> None:
+    """Two addresses behind one gateway are both reached, and go away with DEL."""
+    pod = node.new_container()
+    gateway = {"gateway": "10.4.0.1"}
+    network = static({"address": "10.4.0.5/24", **gateway}, {"address": "10.4.0.6/24", **gateway})
+    attachment = Attachment(runner, network, pod)
+    assert attachment.add().ok
+    assert attachment.check().ok
+    for address in ("10.4.0.5", "10.4.0.6"):
+        assert ping(node.fd, address)
+    assert attachment.delete().ok
+    assert node.strays() == []
+
+
+def test_address_that_is_its_own_network(node: Node, runner: Runner) -> None:
+    """An address with all bits in its prefix needs no route to its network."""
+    pod = node.new_container()
+    network = static({"address": "10.4.0.5/32", "gateway": "169.254.1.1"})
+    network["ipam"]["routes"] = [{"dst": "0.0.0.0/0"}]
+    attachment = Attachment(runner, network, pod)
+    outcome = attachment.add()
+    assert outcome.ok, outcome
+    assert attachment.check().ok
+    assert ping(pod.fd, "169.254.1.1")
+    assert node.ip(f"-n {pod.name} route").split("\n")[:2] == [
+        "default via 169.254.1.1 dev eth0 ",
+        "169.254.1.1 dev eth0 scope link src 10.4.0.5 ",
+    ]
+
+
+def test_route_that_somebody_left(node: Node, runner: Runner) -> None:
+    """The host's route to an address leads to its present owner, whoever had it before."""
+    node.ip("link add old type veth peer name older")
+    node.ip("link set old up")
+    node.ip("route add 10.4.0.5/32 dev old scope host")
+    pod = node.new_container()
+    attachment = Attachment(runner, static({"address": "10.4.0.5/24", "gateway": "10.4.0.1"}), pod)
+    outcome = attachment.add()
+    assert outcome.ok, outcome
+    routes = node.ip("route show 10.4.0.5")
+    assert outcome.json["interfaces"][0]["name"] in routes
+    assert "old" not in routes
+    assert ping(node.fd, "10.4.0.5")
+
+
+def test_gc(node: Node, runner: Runner) -> None:
+    """GC takes the host's ends of attachments that are not valid, and of no other network."""
+    network = conf(DUAL, ipMasq=True)
+    other = {**network, "name": "other", "ipam": {"type": "host-local", "subnet": "10.2.0.0/16"}}
+    pods = [Attachment(runner, network, node.new_container(name)) for name in ("kept", "lost")]
+    pods.append(Attachment(runner, other, node.containers["lost"], ifname="eth1"))
+    ends = [pod.add().json["interfaces"][0]["name"] for pod in pods]
+    valid = [{"containerID": "kept", "ifname": "eth0"}]
+    outcome = pods[0].call("GC", **{"cni.dev/valid-attachments": valid})
+    assert outcome.ok, outcome
+    assert set(ends) & node.link_names() == {ends[0], ends[2]}
+    held = {path.name for path in Path("/var/lib/cni/networks/net").glob("*.*")}
+    assert held & {"10.1.0.2", "10.1.0.3"} == {"10.1.0.2"}
+    assert "10.1.0.3" not in node.run("nft list ruleset")
+    assert pods[0].check().ok
+
+
+def test_mtu_is_that_of_both_ends(node: Node, runner: Runner) -> None:
+    """The MTU asked for is that of the container's and of the host's end."""
+    pod = node.new_container()
+    outcome = Attachment(runner, conf(DUAL, mtu=1380), pod).add()
+    assert outcome.ok, outcome
+    mtus = {link["mtu"] for link in [*node.links(), *node.links(pod)] if "link_netnsid" in link}
+    assert mtus == {1380}
+
+
+def test_status(node: Node, runner: Runner) -> None:
+    """STATUS says that no ADD can succeed when the addresses are used up, or nobody assigns any."""
+    ipam = {"type": "host-local", "subnet": "10.1.0.0/29", "rangeStart": "10.1.0.6"}
+    attachment = Attachment(runner, conf(ipam), node.new_container())
+    assert attachment.call("STATUS").ok
+    assert attachment.add().ok
+    assert attachment.call("STATUS").code == 50
+    assert attachment.call("STATUS", ipam={}).code == 999
