@@ -165,7 +165,7 @@ static void test_parse_kinds(void)
         info = cnif_nlattr_nest(&buf, IFLA_LINKINFO);
         cnif_nlattr_put_str(&buf, IFLA_INFO_KIND, kinds[i]);
         inner = cnif_nlattr_nest(&buf, IFLA_INFO_DATA);
-        cnif_nlattr_put_u32(&buf, IFLA_MACVLAN_MODE, 4); /* 1: also IFLA_VRF_TABLE */
+        cnif_nlattr_put_u32(&buf, IFLA_MACVLAN_MODE, 4);     /* 1: also IFLA_VRF_TABLE */
         cnif_nlattr_put_u8(&buf, IFLA_BR_VLAN_FILTERING, 1); /* 7: also IFLA_MACVLAN_BC_QUEUE_LEN */
         cnif_nlattr_nest_end(&buf, inner);
         cnif_nlattr_nest_end(&buf, info);
