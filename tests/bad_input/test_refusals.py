@@ -19,14 +19,12 @@ from bad_input import (
 )
 from bad_input.bad import GOOD, WAITS
 from bad_input.stand import Stand, require_error
-from helpers.kinds import need_kinds
 from helpers.plugin import BinaryRunner
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from bad_input.bad import Bad
-    from helpers.node import Node
 
 TABLES = (
     *(table_calls, table_types, table_values),
@@ -35,10 +33,10 @@ TABLES = (
 TABLE = [row for table in TABLES for row in table.TABLE]
 
 
+@pytest.mark.kind_of("plugin")
 @pytest.mark.parametrize("plugin", GOOD)
 def test_what_is_good(stand: Stand, plugin: str) -> None:
     """What the bad calls are made of is accepted, and DEL leaves nothing but the bridge."""
-    need_kinds(stand.node, [plugin])
     added = stand.good(plugin, "ADD")
     assert added.ok, added
     assert stand.good(plugin, "DEL", prevResult=added.json).ok
@@ -55,6 +53,7 @@ def test_refused(stand: Stand, case: Bad) -> None:
     assert stand.changes(every=1 if stand.is_fast else 16) == []
 
 
+@pytest.mark.kind_of("plugin")
 @pytest.mark.parametrize("plugin", GOOD)
 def test_what_is_good_is_so_afterwards(stand: Stand, plugin: str) -> None:
     """After all bad calls the node is as it was, and the good ones succeed as before."""
@@ -103,11 +102,6 @@ class TheirStand:
             self._stand = Stand("cold", self._runner.plugin_path)
         return outcome.code
 
-    @property
-    def node(self) -> Node:
-        """The present node."""
-        return self._stand.node
-
     def _count_links(self) -> tuple[int, int]:
         """Return how many links the host and the container have."""
         with self._stand.node.inside(self._stand.pod):
@@ -127,12 +121,12 @@ def theirs(reference: str) -> Iterator[TheirStand]:
     stand.close()
 
 
+@pytest.mark.kind_of("case")
 @pytest.mark.parametrize("case", TABLE, ids=str)
 def test_code_is_the_references(theirs: TheirStand, reference: str, case: Bad) -> None:
     """The code is the one of the reference, unless the table says why it is not."""
     if shutil.which(case.plugin, path=reference) is None:
         pytest.skip(f"the reference at hand has no {case.plugin}")
-    need_kinds(theirs.node, [case.plugin])
     if case.differs == WAITS:
         pytest.skip("the reference would wait for ever")
     assert (theirs.code(case) == case.code) == (not case.differs)

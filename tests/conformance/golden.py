@@ -29,6 +29,8 @@ OLDER = {
     "routes-no-gateway": _BLIND_CHECK,
     "other-ipam-old-version": _BLIND_CHECK,
     "macvlan-routes": _BLIND_CHECK,
+    "ipvlan-routes": _BLIND_CHECK,
+    "vlan-routes": _BLIND_CHECK,
     "macvlan-master-missing": _STRICT_DEL,
     "macvlan-no-default-route": _STRICT_DEL,
     "macvlan-mtu-larger-than-master": _STRICT_DEL,
@@ -66,6 +68,8 @@ def shared(lines: list[str]) -> list[str]:
         # Since 1.1.1 IPv6 addresses survive a link that goes down, and macvlan announces them.
         if " ipv6.keep_addr_on_down=" in line or " ipv6.ndisc_notify=" in line:
             continue
+        # The temporary link that a second ADD of ipvlan leaves behind has a random name.
+        line = re.sub(r" link veth[0-9a-f]{8} ipvlan ", " link <temporary> ipvlan ", line)
         # Since 1.1.1 address files are for root alone.
         kept.append(re.sub(r"(file /var/lib/cni/\S*) 0644 ", r"\1 0600 ", line))
     return kept

@@ -10,10 +10,10 @@ sys.path.insert(0, str(Path(__file__).parents[1]))
 import table_bandwidth
 import table_bridge
 import table_interfaces
+import table_kinds
 import table_others
 import table_sbr
 import table_tuning
-import table_uml
 
 import golden
 from helpers.node import Node
@@ -31,14 +31,14 @@ def main(directory: str, *wanted: str) -> None:
         (table_tuning.LIVES, life),
         (table_sbr.LIVES, life),
         (table_interfaces.LIVES, life),
-        (table_uml.LIVES, life),
+        (table_kinds.LIVES, life),
         (table_bridge.REFUSED, refusal),
         (table_others.REFUSED, refusal),
         (table_bandwidth.REFUSED, refusal),
         (table_tuning.REFUSED, refusal),
         (table_sbr.REFUSED, refusal),
         (table_interfaces.REFUSED, refusal),
-        (table_uml.REFUSED, refusal),
+        (table_kinds.REFUSED, refusal),
     ):
         for case in table:
             if wanted and case.name not in wanted:

@@ -10,13 +10,12 @@ import table_bandwidth
 import table_bridge
 import table_check
 import table_interfaces
+import table_kinds
 import table_others
 import table_sbr
 import table_tuning
-import table_uml
 
 import golden
-from helpers.kinds import need_kinds
 from helpers.record import check_after, life, refusal
 
 if TYPE_CHECKING:
@@ -25,27 +24,27 @@ if TYPE_CHECKING:
     from helpers.plugin import Runner
 
 CHAINED = (table_bandwidth, table_tuning, table_sbr)
-TABLES = (table_bridge, table_others, *CHAINED, table_interfaces, table_uml)
+TABLES = (table_bridge, table_others, *CHAINED, table_interfaces, table_kinds)
 LIVES = [case for table in TABLES for case in table.LIVES]
 REFUSED = [case for table in TABLES for case in table.REFUSED]
 DAMAGES = [*table_check.DAMAGES]
 DAMAGES += [damage for table in CHAINED for damage in table.DAMAGES]
 
 
+@pytest.mark.kind_of("case")
 @pytest.mark.parametrize("case", LIVES, ids=str)
 def test_lives(node: Node, runner: Runner, case: Case) -> None:
     """Attaching and detaching does what the reference does, but for the documented differences."""
-    need_kinds(node, case.tags)
     seen = life(node, case, runner)
     golden.require_equal(
         differences.expected(case, golden.load(case.name)), seen.lines, seen.outcomes
     )
 
 
+@pytest.mark.kind_of("case")
 @pytest.mark.parametrize("case", REFUSED, ids=str)
 def test_refusals(node: Node, runner: Runner, case: Case) -> None:
     """What the reference refuses is refused with the same code, and leaves the node as it was."""
-    need_kinds(node, case.tags)
     recorder = refusal(node, case, runner)
     golden.require_equal(
         differences.expected_codes(case, golden.load(case.name)),

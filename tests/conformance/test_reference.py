@@ -11,13 +11,12 @@ import table_bandwidth
 import table_bridge
 import table_check
 import table_interfaces
+import table_kinds
 import table_others
 import table_sbr
 import table_tuning
-import table_uml
 
 import golden
-from helpers.kinds import need_kinds
 from helpers.plugin import BinaryRunner
 from helpers.record import check_after, life, refusal
 
@@ -26,7 +25,7 @@ if TYPE_CHECKING:
     from helpers.node import Node
 
 CHAINED = (table_bandwidth, table_tuning, table_sbr)
-TABLES = (table_bridge, table_others, *CHAINED, table_interfaces, table_uml)
+TABLES = (table_bridge, table_others, *CHAINED, table_interfaces, table_kinds)
 LIVES = [case for table in TABLES for case in table.LIVES]
 REFUSED = [case for table in TABLES for case in table.REFUSED]
 DAMAGES = [*table_check.DAMAGES]
@@ -51,20 +50,20 @@ def _need(release: tuple[int, ...], name: str, since: str = "") -> None:
         pytest.skip(f"the reference at hand is {release}, this needs {since}")
 
 
+@pytest.mark.kind_of("case", slow=True)
 @pytest.mark.parametrize("case", LIVES, ids=str)
 def test_golden_lives(node: Node, reference: str, release: tuple[int, ...], case: Case) -> None:
     """The reference does, step by step, what the golden record says it does."""
     _need(release, case.name, case.since)
-    need_kinds(node, case.tags)
     seen = life(node, case, BinaryRunner("reference", reference)).lines
     golden.require_equal(golden.shared(golden.load(case.name)), golden.shared(seen))
 
 
+@pytest.mark.kind_of("case", slow=True)
 @pytest.mark.parametrize("case", REFUSED, ids=str)
 def test_golden_refusals(node: Node, reference: str, release: tuple[int, ...], case: Case) -> None:
     """The reference refuses what the golden record says it refuses, with that code."""
     _need(release, case.name, case.since)
-    need_kinds(node, case.tags)
     seen = refusal(node, case, BinaryRunner("reference", reference)).lines
     golden.require_equal(golden.shared(golden.load(case.name)), golden.shared(seen))
 

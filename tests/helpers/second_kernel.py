@@ -5,7 +5,11 @@ like any other.  Where it has not, all such tests are run by one pytest on a sec
 is booted when the first test starts; its reports stand for those of this process.  They come last,
 so that it is done by then, and with pytest-xdist all workers share it.
 
-`slow=True` is for tests that take minutes there: `CNIFAST_SECOND_KERNEL=all` runs them, too.
+`@pytest.mark.kind_of("case")` is for a test with a parameter of this name, which is a plugin's name
+or has one: it needs the feature of that name, if there is one.
+
+`slow=True` is for tests that take minutes there, as plugins called by cold and warm binaries do:
+`CNIFAST_SECOND_KERNEL=all` runs them, too.
 """
 
 from __future__ import annotations
@@ -38,10 +42,11 @@ FEATURES = {
     "vlan": (_PAIR, "link add link v0 name probe type vlan id 5"),
     "vrf": ("link add probe type vrf table 10",),
 }
-_MARKER = "second_kernel"
+_MARKER, _KIND_OF = "second_kernel", "kind_of"
 _SWITCH = "CNIFAST_SECOND_KERNEL"
 _REPORTS = "CNIFAST_SECOND_KERNEL_REPORTS"  # the file of the reports, on the second kernel
 _WITHOUT = ("cacheprovider", "xdist", "hypothesispytest", "benchmark")  # cost seconds there
+_SLOW_WAYS = {"cold", "warm"}
 _handed = pytest.StashKey[list[str]]()
 _directory = pytest.StashKey[Path]()
 
@@ -58,8 +63,22 @@ def kernel_has(feature: str) -> bool:
 
 def pytest_configure(config: pytest.Config) -> None:
     """Make the marker known."""
-    text = f"{_MARKER}(feature, slow=False): needs a kernel with this, and gets one"
-    config.addinivalue_line("markers", text)
+    for call in (f"{_MARKER}(feature, slow=False)", f"{_KIND_OF}(parameter, slow=False)"):
+        config.addinivalue_line("markers", f"{call}: needs a kernel with this, and gets one")
+
+
+def _needs(item: pytest.Item) -> Iterator[tuple[str, bool]]:
+    """Yield the features that a test needs, and whether it is slow without them."""
+    for mark in item.iter_markers(_MARKER):
+        yield mark.args[0], mark.kwargs.get("slow", False)
+    for mark in item.iter_markers(_KIND_OF):
+        assert isinstance(item, pytest.Function)
+        parameters = item.callspec.params
+        value = parameters[mark.args[0]]
+        plugin = getattr(value, "plugin", value)
+        if plugin in FEATURES:
+            ways = {parameters.get("runner"), parameters.get("stand")}
+            yield plugin, mark.kwargs.get("slow", False) or bool(_SLOW_WAYS & ways)
 
 
 @pytest.hookimpl(trylast=True)
@@ -71,9 +90,9 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
     mine: list[pytest.Item] = []
     handed: list[pytest.Item] = []
     for item in items:
-        marks = list(item.iter_markers(_MARKER))
-        lacking = [mark.args[0] for mark in marks if not kernel_has(mark.args[0])]
-        slow = any(mark.kwargs.get("slow") for mark in marks)
+        needs = [need for need in _needs(item) if not kernel_has(need[0])]
+        lacking = [feature for feature, _ in needs]
+        slow = any(slow for _, slow in needs)
         if not lacking:
             mine.append(item)
         elif missing or (slow and os.environ.get(_SWITCH) != "all"):
@@ -162,6 +181,8 @@ def _read(path: Path) -> dict[str, list[dict[str, Any]]]:
     for line in lines:
         if line.endswith("\n"):
             data = json.loads(line)
+            if isinstance(data["longrepr"], list):
+                data["longrepr"] = tuple(data["longrepr"])  # as pytest tells why it was skipped
             found.setdefault(data["nodeid"], []).append(data)
     return found
 

@@ -24,26 +24,21 @@ CHAINED = {
 VERSIONS = ("0.1.0", "0.2.0", "0.3.1", "0.4.0")
 
 
-def _case(plugin: str, name: str, before: tuple[str, ...], given: dict[str, Any]) -> Case:
-    """Build a case that needs a kind of link of the plugin's name."""
-    return case_of(plugin, name, before, tags=frozenset([plugin]), **given)
-
-
 def _ipvlan(name: str, before: tuple[str, ...] = MASTER, **conf: Any) -> Case:
     """Build an ipvlan case on the master m0."""
-    return _case("ipvlan", name, before, {"master": "m0", "ipam": V4, **conf})
+    return case_of("ipvlan", name, before, **{"master": "m0", "ipam": V4, **conf})
 
 
 def _vlan(name: str, before: tuple[str, ...] = MASTER, **conf: Any) -> Case:
     """Build a case in VLAN 100 of the master m0; a device has each VLAN only once."""
-    return _case(
-        "vlan", name, before, {"master": "m0", "vlanId": 100, "ipam": V4, "pods": 1, **conf}
+    return case_of(
+        "vlan", name, before, **{"master": "m0", "vlanId": 100, "ipam": V4, "pods": 1, **conf}
     )
 
 
 def _dummy(name: str, **conf: Any) -> Case:
     """Build a dummy case."""
-    return _case("dummy", name, (), {"ipam": V4, "since": "1.2", **conf})
+    return case_of("dummy", name, (), **{"ipam": V4, "since": "1.2", **conf})
 
 
 _IPVLAN = [
