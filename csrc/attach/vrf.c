@@ -88,7 +88,12 @@ static bool is_there(const struct cnif_ip *ip, const struct cnif_address *presen
     return false;
 }
 
-/* Addresses that were valid need no second detection of duplicates. */
+/* An address that was valid needs no second detection of duplicates. */
+static uint32_t flags_of(const struct cnif_address *address)
+{
+    return address->flags & (IFA_F_TENTATIVE | IFA_F_DADFAILED) ? 0 : IFA_F_NODAD;
+}
+
 static int restore_addresses(struct move *move, size_t *ret_lost, struct cnif_err *reterr)
 {
     uint8_t data[REQUEST_SIZE] __attribute__((aligned(4)));
@@ -103,7 +108,7 @@ static int restore_addresses(struct move *move, size_t *ret_lost, struct cnif_er
 
         if (is_there(&address->address.ip, present, count))
             continue;
-        cnif_kept_address_put_add(&buf, address, IFA_F_NODAD);
+        cnif_kept_address_put_add(&buf, address, flags_of(&address->address));
         /* What is lost comes first, for who waits for it. */
         if (i != lost) {
             struct cnif_kept_address other = move->addresses[lost];

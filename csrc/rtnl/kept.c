@@ -16,6 +16,10 @@
     (TYPE(RTA_DST) | TYPE(RTA_SRC) | TYPE(RTA_OIF) | TYPE(RTA_GATEWAY) | TYPE(RTA_PRIORITY) |      \
      TYPE(RTA_PREFSRC) | TYPE(RTA_METRICS) | TYPE(RTA_FLOW) | TYPE(RTA_VIA) | TYPE(RTA_PREF) |     \
      TYPE(RTA_ENCAP_TYPE) | TYPE(RTA_ENCAP))
+/* What was asked for; the other flags tell how far an address has come. */
+#define ADDRESS_FLAGS                                                                              \
+    (uint32_t)(IFA_F_NODAD | IFA_F_OPTIMISTIC | IFA_F_HOMEADDRESS | IFA_F_MANAGETEMPADDR |         \
+               IFA_F_NOPREFIXROUTE | IFA_F_MCAUTOJOIN)
 #define ADDRESS_TYPES                                                                              \
     (TYPE(IFA_ADDRESS) | TYPE(IFA_LOCAL) | TYPE(IFA_BROADCAST) | TYPE(IFA_CACHEINFO) |             \
      TYPE(IFA_RT_PRIORITY))
@@ -109,7 +113,7 @@ void cnif_kept_address_put_add(struct cnif_nlbuf *buf, const struct cnif_kept_ad
                                             sizeof(*ifa), &kept->kept, "restore address of");
 
     ifa->ifa_flags = 0;
-    cnif_nlattr_put_u32(buf, IFA_FLAGS, kept->address.flags | flags);
+    cnif_nlattr_put_u32(buf, IFA_FLAGS, (kept->address.flags & ADDRESS_FLAGS) | flags);
     cnif_nlmsg_end(buf);
 }
 

@@ -226,7 +226,7 @@ _VRF = [
     _vrf("name-of-lo", "interface eth0 is not in the container", vrfname="lo"),
     _vrf("interface-missing", "interface eth0 is not in the container"),
     _vrf("interface-path", "interface name", env={"IFNAME": "../../kernel"}, code=4),
-    _vrf("interface-lo", "create link blue: operation not supported", env={"IFNAME": "lo"}),
+    _vrf("interface-lo", "operation not supported", env={"IFNAME": "lo"}),
     _vrf("check-missing", "VRF blue is missing", _FORGETS, command="CHECK"),
     _vrf("check-lo", "link lo is not a VRF", _FORGETS, command="CHECK", vrfname="lo"),
     _vrf("check-no-previous", "prevResult", command="CHECK", prevResult=without),

@@ -137,18 +137,6 @@ static void test_too_long(void)
     fake_kernel_close(&fake);
 }
 
-/* The type of each message of the last request, as a text of decimal numbers. */
-static const char *types(void)
-{
-    static char text[256];
-    const struct nlmsghdr *nlh = cnif_nlmsg_first(fake.request, fake.size);
-
-    text[0] = '\0';
-    for (; nlh; nlh = cnif_nlmsg_next(nlh, fake.request + fake.size))
-        (void)snprintf(text + strlen(text), sizeof(text) - strlen(text), " %u", nlh->nlmsg_type);
-    return text;
-}
-
 static void acknowledge(uint32_t first, const int *codes, size_t count)
 {
     size_t i;
@@ -177,8 +165,8 @@ static void test_undo(void)
     CHECK(cnif_routing_change(&fake.sock, changes, 5, true, &err) == -ENETUNREACH);
     CHECK(strcmp(err.msg, "to 0.0.0.0/0: add route to routing tables: network is unreachable") ==
           0);
-    CHECK(fake_kernel_request(&fake) && strcmp(types(), " 32 24 24 25 33") == 0);
-    CHECK(fake_kernel_request(&fake) && strcmp(types(), " 32 24 25 33") == 0);
+    CHECK(fake_kernel_request(&fake) && strcmp(fake_kernel_types(&fake), " 32 24 24 25 33") == 0);
+    CHECK(fake_kernel_request(&fake) && strcmp(fake_kernel_types(&fake), " 32 24 25 33") == 0);
     CHECK(!fake_kernel_request(&fake) && fake_kernel_left(&fake) == 0);
     fake_kernel_close(&fake);
 
@@ -232,8 +220,8 @@ static void test_failed_calls(void)
         CHECK(cnif_routing_change(&fake.sock, &change, 1, true, &err) == -EIO);
         (void)cnif_fault_arm(0, 0);
         if (n == 2)
-            CHECK(fake_kernel_request(&fake) && strcmp(types(), " 32") == 0);
-        CHECK(fake_kernel_request(&fake) && strcmp(types(), " 33") == 0);
+            CHECK(fake_kernel_request(&fake) && strcmp(fake_kernel_types(&fake), " 32") == 0);
+        CHECK(fake_kernel_request(&fake) && strcmp(fake_kernel_types(&fake), " 33") == 0);
         fake_kernel_close(&fake);
     }
 }
