@@ -69,9 +69,9 @@ def shared(lines: list[str]) -> list[str]:
         if " ipv6.keep_addr_on_down=" in line or " ipv6.ndisc_notify=" in line:
             continue
         # The temporary link that a second ADD of ipvlan leaves behind has a random name.
-        line = re.sub(r" link veth[0-9a-f]{8} ipvlan ", " link <temporary> ipvlan ", line)
+        named = re.sub(r" link veth[0-9a-f]{8} ipvlan ", " link <temporary> ipvlan ", line)
         # Since 1.1.1 address files are for root alone.
-        kept.append(re.sub(r"(file /var/lib/cni/\S*) 0644 ", r"\1 0600 ", line))
+        kept.append(re.sub(r"(file /var/lib/cni/\S*) 0644 ", r"\1 0600 ", named))
     return kept
 
 

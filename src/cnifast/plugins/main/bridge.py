@@ -7,12 +7,11 @@ docs/differences.md.
 from __future__ import annotations
 
 from cnifast.ipam.delegate import resolve
-from cnifast.kernel.attach import Endpoint, HostEnd, Pair, detach
+from cnifast.kernel.attach import Endpoint, HostEnd, Pair
 from cnifast.plugins import bridges
 from cnifast.plugins.base import (
     Failures,
     Session,
-    alias_owner,
     allocate,
     host_alias,
     host_name,
@@ -21,6 +20,7 @@ from cnifast.plugins.base import (
 )
 from cnifast.plugins.bridge_check import check
 from cnifast.plugins.bridge_conf import BridgeConf, decode_conf, load, wanted_mac
+from cnifast.plugins.pairs import detach_orphans, detach_pair, known_addresses
 from cnifast.protocol import ip as _ip
 from cnifast.protocol.errors import CNIError
 from cnifast.protocol.netconf import valid_attachments
@@ -28,7 +28,6 @@ from cnifast.protocol.result import Interface, Result, Route
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Callable
     from types import ModuleType
 
     from cnifast.ipam.delegate import IPAM
@@ -96,7 +95,7 @@ def _add(req: Request, conf: BridgeConf, ipam: IPAM | None) -> Result:
             if bridges.suspect(session):
                 raise bridges.StaleBridgeError(conf.bridge) from e
             raise
-        session.on_error(lambda: _detach(session, end))
+        session.on_error(lambda: detach_pair(session, end))
         bridges.confirm(session, conf.bridge, attached.bridge, promisc=conf.promisc_mode)
         if conf.macspoofchk:
             session.on_error(lambda: _spoofcheck().teardown(req, end))
@@ -237,8 +236,8 @@ def delete(req: Request) -> None:
     with Session(req) as session:
         addresses: list[str] | None = None
         if conf.ip_masq and ipam:
-            addresses = _known_addresses(req, ipam, failures)
-        failures.attempt(lambda: _detach(session, host_end))
+            addresses = known_addresses(req, ipam, failures)
+        failures.attempt(lambda: detach_pair(session, host_end))
         if conf.macspoofchk:
             failures.attempt(lambda: _spoofcheck().teardown(req, host_end))
         free = True
@@ -248,37 +247,6 @@ def delete(req: Request) -> None:
         if ipam and free:
             failures.attempt(lambda: ipam.delete(req))
     failures.report()
-
-
-def _detach(session: Session, host_end: str) -> None:
-    """Delete the pair by whichever end can be found.
-
-    The container's side is tried first: it is where the fewest announcements are to be heard.
-    """
-    ifname, exits = session.req.ifname, session.exits
-    try:
-        if session.has_netns() and detach(ifname, netns=session.netns, exits=exits):
-            return
-    except CNIError:  # what CNI_NETNS names is none
-        detach(host_end, netns=session.host_netns, alias=host_alias(session.req), exits=exits)
-        raise
-    detach(host_end, netns=session.host_netns, alias=host_alias(session.req), exits=exits)
-
-
-def _known_addresses(req: Request, ipam: IPAM, failures: Failures) -> list[str] | None:
-    """Return the addresses the attachment has by its records, None where nobody knows."""
-    found: list[str] | None = None
-
-    def look() -> None:
-        nonlocal found
-        if ipam.in_process:
-            found = ipam.owned(req)
-        else:
-            previous = req.prev_result()
-            found = [ip.address for ip in previous.ips] if previous else None
-
-    failures.attempt(look)
-    return found
 
 
 def gc(req: Request) -> None:
@@ -292,7 +260,7 @@ def gc(req: Request) -> None:
     ipam = resolve(req, conf.ipam_type) if conf.ipam_type else None
     failures = Failures()
     with Session(req) as session:
-        failures.attempt(lambda: _detach_orphans(session, conf, valid, failures))
+        failures.attempt(lambda: detach_orphans(session, _ports(session, conf), valid, failures))
         failures.attempt(lambda: _spoofcheck().gc(req, valid))
         failures.attempt(lambda: _masquerade().gc(req, valid))
         if ipam:
@@ -300,25 +268,13 @@ def gc(req: Request) -> None:
     failures.report()
 
 
-def _detach_orphans(
-    session: Session, conf: BridgeConf, valid: set[tuple[str, str]], failures: Failures
-) -> None:
-    """Delete the host ends on our bridge whose attachment is not valid any more."""
+def _ports(session: Session, conf: BridgeConf) -> list[Link]:
+    """Return the host ends on our bridge, none where there is no bridge."""
     try:
         bridge = bridges.require_bridge(session.host, conf.bridge)
     except FileNotFoundError:
-        return
-    for link in session.host.links(master=bridge.index, kind="veth"):
-        owner = alias_owner(link.alias, session.req.name)
-        if owner is not None and owner not in valid:
-            failures.attempt(_detacher(session, link))
-
-
-def _detacher(session: Session, link: Link) -> Callable[[], object]:
-    """Return the deletion of one host end."""
-    return lambda: detach(
-        link.name, netns=session.host_netns, alias=link.alias, exits=session.exits
-    )
+        return []
+    return session.host.links(master=bridge.index, kind="veth")
 
 
 def status(req: Request) -> None:
