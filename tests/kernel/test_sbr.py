@@ -15,6 +15,7 @@ from cnifast import plugins
 from cnifast.kernel.netns import NetNSLock
 from cnifast.protocol.errors import CNIError
 from helpers.bench import wait_for
+from helpers.networks import DUAL
 from helpers.plugin import Attachment
 
 if TYPE_CHECKING:
@@ -225,21 +226,8 @@ def test_gc_and_status(node: Node) -> None:
 def test_check_of_the_plugin_before(node: Node, runner: Runner) -> None:
     """CHECK of bridge finds the routes that sbr has moved, and still notices when one is gone."""
     pod = node.new_container("pod")
-    bridge = Attachment(
-        runner,
-        {
-            "cniVersion": "1.0.0",
-            "name": "net",
-            "type": "bridge",
-            "isDefaultGateway": True,
-            "ipam": {
-                "type": "host-local",
-                "ranges": [[{"subnet": "10.1.0.0/24"}], [{"subnet": "fd01::/64"}]],
-                "routes": [{"dst": "10.9.0.0/16"}],
-            },
-        },
-        pod,
-    )
+    ipam = {**DUAL["ipam"], "routes": [{"dst": "10.9.0.0/16"}]}
+    bridge = Attachment(runner, {**DUAL, "ipam": ipam}, pod)
     assert bridge.add().ok
     sbr = Attachment(runner, {"cniVersion": "1.0.0", "name": "net", "type": "sbr"}, pod)
     sbr.result = bridge.result

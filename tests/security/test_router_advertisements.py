@@ -12,6 +12,7 @@ import pytest
 from helpers import nsutil
 from helpers.bench import wait_for
 from helpers.faulty import FaultyRunner
+from helpers.networks import DUAL
 from helpers.packets import ping
 from helpers.plugin import Attachment, must
 
@@ -29,12 +30,9 @@ PLUGINS = pytest.mark.parametrize("plugin", ["bridge", "ptp"])
 
 def conf(plugin: str) -> dict[str, Any]:
     """Return a configuration of a plugin that makes interfaces of the host."""
-    ipam = {
-        "type": "host-local",
-        "ranges": [[{"subnet": "10.1.0.0/24"}], [{"subnet": "fd01::/64"}]],
-    }
-    base = {"cniVersion": "1.0.0", "name": "net", "type": plugin, "ipam": ipam}
-    return {**base, "bridge": "cni0", "isGateway": True} if plugin == "bridge" else base
+    if plugin == "bridge":
+        return DUAL
+    return {"type": plugin, **{key: DUAL[key] for key in ("cniVersion", "name", "ipam")}}
 
 
 def listen_to_everybody(node: Node) -> None:

@@ -11,6 +11,7 @@ import pytest
 from cnifast import plugins
 from cnifast.protocol.errors import CNIError
 from helpers import ways
+from helpers.networks import DUAL
 from helpers.packets import ping
 from helpers.plugin import Attachment, BinaryRunner, must
 
@@ -247,20 +248,7 @@ def test_gc_and_status(node: Node) -> None:
 def test_check_of_the_plugin_before(node: Node, inproc: Runner) -> None:
     """CHECK of bridge finds its routes in the VRF's table, and notices when one is gone."""
     pod = node.new_container("pod")
-    bridge = Attachment(
-        inproc,
-        {
-            "cniVersion": "1.0.0",
-            "name": "net",
-            "type": "bridge",
-            "isDefaultGateway": True,
-            "ipam": {
-                "type": "host-local",
-                "ranges": [[{"subnet": "10.1.0.0/24"}], [{"subnet": "fd01::/64"}]],
-            },
-        },
-        pod,
-    )
+    bridge = Attachment(inproc, DUAL, pod)
     must(bridge.add())
     vrf = Attachment(inproc, conf(), pod)
     vrf.conf["prevResult"] = bridge.result
