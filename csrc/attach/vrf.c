@@ -175,7 +175,7 @@ static int wait_local(struct move *move, struct cnif_nlsock *watch, size_t lost,
     return 0;
 }
 
-static int copy_routes(struct move *move, struct cnif_err *reterr)
+static int copy_routes(struct move *move, bool whole, struct cnif_err *reterr)
 {
     cnif_cleanup_free struct cnif_routing_change *changes =
         calloc(move->n_routes + 1, sizeof(*changes));
@@ -191,7 +191,7 @@ static int copy_routes(struct move *move, struct cnif_err *reterr)
                     .step = CNIF_COPY_ROUTE, .kept = &move->routes[i], .table = move->port->table};
         }
     }
-    return cnif_routing_change(move->sock, changes, n, true, reterr);
+    return cnif_routing_change(move->sock, changes, n, whole, reterr);
 }
 
 /* As it was, as far as it goes: back from the VRF, with addresses and routes. */
@@ -209,7 +209,7 @@ static void undo(struct move *move)
     put_master(&buf, &back, 0);
     (void)cnif_nlsock_talk(move->sock, &buf, back.name, NULL, NULL, NULL, NULL);
     (void)restore_addresses(&home, &lost, NULL);
-    (void)copy_routes(&home, NULL);
+    (void)copy_routes(&home, false, NULL);
 }
 
 static int run(struct move *move, struct cnif_nlsock *watch, struct cnif_err *reterr)
@@ -230,7 +230,7 @@ static int run(struct move *move, struct cnif_nlsock *watch, struct cnif_err *re
     if (r == 0)
         r = wait_local(move, watch, lost, reterr);
     if (r == 0)
-        r = copy_routes(move, reterr);
+        r = copy_routes(move, true, reterr);
     if (r < 0)
         undo(move);
     return r;

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from cnifast import plugins
+from cnifast.cli.features import missing
 from cnifast.kernel.netns import NetNSLock
 from cnifast.protocol.errors import CNIError
 from helpers.bench import wait_for
@@ -212,6 +213,11 @@ def test_del_without_a_namespace(node: Node, netns: str) -> None:
     """DEL succeeds where the namespace is unknown or gone."""
     assert node.links()
     plugins.delete("sbr", conf(V4), container_id="pod", netns=netns)
+
+
+def test_what_the_kernel_can_do(node: Node) -> None:  # noqa: ARG001 - it is there
+    """`cnifast doctor` finds that there is routing by source."""
+    assert [text for text in missing() if "source" in text] == []
 
 
 def test_gc_and_status(node: Node) -> None:

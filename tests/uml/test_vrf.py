@@ -9,8 +9,10 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from cnifast import plugins
+from cnifast.cli.features import missing
 from cnifast.protocol.errors import CNIError
 from helpers import ways
+from helpers.bench import wait_for
 from helpers.networks import DUAL
 from helpers.packets import ping
 from helpers.plugin import Attachment, BinaryRunner, must
@@ -222,6 +224,41 @@ def test_a_vrf_that_is_taken_back(node: Node, pod: Container) -> None:
     with pytest.raises(CNIError, match="to fd78::/64: copy route to routing tables"):
         call(plugins.add, conf())
     assert (links(node, pod), addresses(node), routes(node, "main")) == before
+
+
+def flags(node: Node, address: str) -> set[str]:
+    """Return what is said of an address of eth0."""
+    (link,) = json.loads(node.ip("-n pod -j addr show dev eth0"))
+    (found,) = (entry for entry in link["addr_info"] if entry.get("local") == address)
+    return {"tentative", "dadfailed", "nodad"} & found.keys()
+
+
+@pytest.mark.usefixtures("pod")
+def test_an_address_that_is_looked_for_elsewhere(node: Node) -> None:
+    """Detection of duplicates is not skipped, and has ended when ADD returns."""
+    node.run("ip netns exec pod sysctl -qw net.ipv6.neigh.eth0.retrans_time_ms=2000")
+    node.ip("-n pod addr add fd01::7/64 dev eth0")
+    call(plugins.add, conf())
+    assert flags(node, "fd01::7") == set()
+    assert flags(node, "fd01::5") == {"nodad"}
+    assert [route for route in routes(node, 1) if "local fd01::7" in route] != []
+
+
+def test_an_address_that_somebody_else_has(node: Node, pod: Container) -> None:
+    """A duplicate does not become valid by moving: ADD fails, and all is as before."""
+    node.ip("addr add fd01::9/64 dev h1 nodad")
+    node.ip("-n pod addr add fd01::9/64 dev eth0")
+    wait_for(lambda: "dadfailed" in flags(node, "fd01::9"))
+    before = links(node, pod), sorted(addresses(node)), routes(node, "main")
+    with pytest.raises(CNIError, match="restore addresses of eth0: connection timed out"):
+        call(plugins.add, conf())
+    assert (links(node, pod), sorted(addresses(node)), routes(node, "main")) == before
+    assert "nodad" not in flags(node, "fd01::9")
+
+
+def test_what_the_kernel_can_do(node: Node) -> None:  # noqa: ARG001 - it is there
+    """`cnifast doctor` finds that there are VRFs here."""
+    assert [text for text in missing() if "vrf" in text] == []
 
 
 def test_del_of_other_things(node: Node, pod: Container) -> None:
