@@ -186,7 +186,7 @@ def check_attached(node: Node, pod: Pod, network: Network, address: str, patienc
     defaults = [r.get("gateway") for r in node.routes(pod.netns) if r["dst"] == "default"]
     require(defaults == [network.gateway], f"{where}: default routes by {defaults}")
     require(ping.exit_code == 0, f"{where}: first ping: {ping.err.decode().strip()}")
-    if network.kind != "macvlan":
+    if network.kind in {"bridge", "flannel"}:
         ports = [link["ifname"] for link in node.links() if link.get("master") == BRIDGE]
         require(ports, f"{where}: {BRIDGE} has no port")
     if network.ip_masq:

@@ -21,6 +21,7 @@ FOLLOWED = (1, 9)
 _LOST_DNS = "the bridge of 1.1.1 drops the dns of its IPAM plugin"
 _BLIND_CHECK = "CHECK of 1.1.1 does not find a route that was asked for without a gateway"
 _STRICT_DEL = "DEL of macvlan 1.1.1 wants the master to exist and the mtu to be right"
+_HOST_DEVICE = "host-device of 1.1.1 moves a device before it looks what is there, and not back"
 # Cases in which an older release does something else altogether: it cannot vouch for them.
 OLDER = {
     "resolv-conf": _LOST_DNS,
@@ -37,6 +38,9 @@ OLDER = {
     "macvlan-mtu-negative": _STRICT_DEL,
     "macvlan-master-gone": _STRICT_DEL,
     "sbr-interface-missing": "DEL of sbr 1.1.1 wants the interface to exist",
+    "host-device-kernelpath": _HOST_DEVICE,
+    "host-device-name-taken-in-container": _HOST_DEVICE,
+    "host-device-name-taken": _HOST_DEVICE,
     "address-added": "DEL of 1.1.1 removes masquerading of addresses that it never added",
 }
 _DIRECTORY = Path(__file__).with_name("golden")

@@ -156,7 +156,7 @@ REFUSED = [
     _ptp("mtu-too-large", mtu=70000, refused=True, pods=1),
     _ptp("wrong-type-mtu", mtu="1400", refused=True, pods=1),
     _ptp("wrong-type-ipmasq", ipMasq="yes", refused=True, pods=1),
-    _ptp("backend-unknown", ipMasq=True, ipMasqBackend="ipfw", refused=True, pods=1),
+    _ptp("backend-unknown", ipMasq=True, ipMasqBackend="ipfw", refused=True, pods=1, since="1.6"),
     _ptp(
         "no-gateway",
         ipam={"type": "static", "addresses": [{"address": "10.4.0.5/24"}]},

@@ -8,6 +8,7 @@ reference knows: either can take back what the other has lent.
 from __future__ import annotations
 
 import os
+from errno import EBUSY, ENOENT, ENOTEMPTY
 
 from cnifast.invoke import files
 from cnifast.protocol.codec import DecodeError, dumps, loads
@@ -45,13 +46,12 @@ class Lent(Struct):
         path = _path(self.container_id, self.ifname)
         draft = f"{DIRECTORY}/.{self.container_id}:{self.ifname}"
         try:
-            os.makedirs(DIRECTORY, _DIRECTORY_MODE, exist_ok=True)
-            fd = os.open(draft, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC, _MODE)
+            fd = _create(draft)
             try:
                 os.write(fd, content)
+                os.rename(draft, path)
             finally:
                 os.close(fd)
-            os.rename(draft, path)
         except OSError as e:
             why = (e.strerror or str(e)).lower()
             raise CNIError(INTERNAL, f"failed to keep a record in {path}: {why}") from e
@@ -64,8 +64,21 @@ class Lent(Struct):
         """
         try:
             os.unlink(_path(self.container_id, self.ifname))
+            os.rmdir(DIRECTORY)
+            os.rmdir(os.path.dirname(DIRECTORY))
+        except OSError as e:
+            if e.errno not in (ENOENT, ENOTEMPTY, EBUSY):
+                raise
+
+
+def _create(draft: str) -> int:
+    """Return the descriptor of a new file; its directory may go with the last record meanwhile."""
+    while True:
+        os.makedirs(DIRECTORY, _DIRECTORY_MODE, exist_ok=True)
+        try:
+            return os.open(draft, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC, _MODE)
         except FileNotFoundError:
-            return
+            continue
 
 
 def recorded(container_id: str, ifname: str) -> Lent | None:
