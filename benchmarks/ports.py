@@ -47,21 +47,26 @@ def conf(pod: Pod, network: Network) -> dict[str, Any]:
                 for protocol, host_port, port in MAPPINGS
             ]
         },
-        "prevResult": {
-            "cniVersion": "1.0.0",
-            "interfaces": [
-                {"name": BRIDGE},
-                {"name": f"v{pod.number}"},
-                {"name": "eth0", "sandbox": pod.netns},
-            ],
-            "ips": [
-                {
-                    "interface": 2,
-                    "address": f"{network.address(pod.number)}/16",
-                    "gateway": network.gateway,
-                }
-            ],
-        },
+        "prevResult": previous(pod, network),
+    }
+
+
+def previous(pod: Pod, network: Network) -> dict[str, Any]:
+    """Return what the bridge plugin would have answered for a pod."""
+    return {
+        "cniVersion": "1.0.0",
+        "interfaces": [
+            {"name": BRIDGE},
+            {"name": f"v{pod.number}"},
+            {"name": "eth0", "sandbox": pod.netns},
+        ],
+        "ips": [
+            {
+                "interface": 2,
+                "address": f"{network.address(pod.number)}/16",
+                "gateway": network.gateway,
+            }
+        ],
     }
 
 

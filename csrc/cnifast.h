@@ -796,5 +796,5 @@ struct cnif_tap {
 /* Make a tap in the namespace `netns_fd` (-1: here); -EEXIST if the name is taken. */
 int cnif_tap_create(int netns_fd, const char *name, const struct cnif_tap *tap,
                     struct cnif_err *reterr);
-
+#include "nft/firewall.h"
 #endif

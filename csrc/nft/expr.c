@@ -1,5 +1,6 @@
 #include "nft/expr.h"
 
+#include <linux/netfilter/nf_tables_compat.h>
 #include <string.h>
 
 /* Where an open expression is closed again. */
@@ -119,6 +120,29 @@ void cnif_nft_expr_fib_daddr_type(struct cnif_nlbuf *buf, uint32_t dreg)
     cnif_nlattr_put_be32(buf, NFTA_FIB_DREG, dreg);
     cnif_nlattr_put_be32(buf, NFTA_FIB_RESULT, NFT_FIB_RESULT_ADDRTYPE);
     cnif_nlattr_put_be32(buf, NFTA_FIB_FLAGS, NFTA_FIB_F_DADDR);
+    expr_close(buf, expr);
+}
+
+void cnif_nft_expr_ct_state(struct cnif_nlbuf *buf, uint32_t bits)
+{
+    static const uint32_t none;
+    struct expr expr = expr_open(buf, "ct");
+
+    cnif_nlattr_put_be32(buf, NFTA_CT_KEY, NFT_CT_STATE);
+    cnif_nlattr_put_be32(buf, NFTA_CT_DREG, NFT_REG_1);
+    expr_close(buf, expr);
+    cnif_nft_expr_mask(buf, &bits, sizeof(bits), NFT_REG_1);
+    cnif_nft_expr_cmp(buf, NFT_CMP_NEQ, &none, sizeof(none), NFT_REG_1);
+}
+
+void cnif_nft_expr_match(struct cnif_nlbuf *buf, const char *name, uint32_t revision,
+                         const void *info, size_t size)
+{
+    struct expr expr = expr_open(buf, "match");
+
+    cnif_nlattr_put_str(buf, NFTA_MATCH_NAME, name);
+    cnif_nlattr_put_be32(buf, NFTA_MATCH_REV, revision);
+    cnif_nlattr_put(buf, NFTA_MATCH_INFO, info, size);
     expr_close(buf, expr);
 }
 

@@ -46,6 +46,13 @@ void cnif_nft_expr_map(struct cnif_nlbuf *buf, const char *map, uint32_t sreg, u
 /* "fib daddr type" */
 void cnif_nft_expr_fib_daddr_type(struct cnif_nlbuf *buf, uint32_t dreg);
 
+/* "ct state established,related" and the like: bits are 1 << a state (NF_CT_STATE_BIT). */
+void cnif_nft_expr_ct_state(struct cnif_nlbuf *buf, uint32_t bits);
+
+/* A match of iptables' own, which `nft` prints as "xt match". */
+void cnif_nft_expr_match(struct cnif_nlbuf *buf, const char *name, uint32_t revision,
+                         const void *info, size_t size);
+
 /* "counter" */
 void cnif_nft_expr_counter(struct cnif_nlbuf *buf);
 

@@ -261,6 +261,14 @@ void cnif_nft_rule_delete(struct cnif_nlbuf *buf, const struct cnif_nft_table *t
     cnif_nlmsg_end(buf);
 }
 
+void cnif_nft_rule_get(struct cnif_nlbuf *buf, const struct cnif_nft_table *table,
+                       const char *chain, uint64_t handle)
+{
+    rule_request(buf, NFT_MSG_GETRULE, 0, table, chain, "look up nftables rule");
+    cnif_nlattr_put_be64(buf, NFTA_RULE_HANDLE, handle);
+    cnif_nlmsg_end(buf);
+}
+
 void cnif_nft_rule_dump(struct cnif_nlbuf *buf, const struct cnif_nft_table *table,
                         const char *chain)
 {

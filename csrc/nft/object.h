@@ -24,6 +24,7 @@
 #define CNIF_NFT_DATA_MAX          64
 #define CNIF_NFT_COMMENT_MAX       254 /* with its NUL */
 
+struct nlattr;
 struct nlmsghdr;
 
 struct cnif_nft_table {
@@ -110,6 +111,8 @@ void cnif_nft_rule_end(struct cnif_nlbuf *buf, size_t rule, const char *comment)
 /* Delete the rule `handle`; 0: all rules of the chain. */
 void cnif_nft_rule_delete(struct cnif_nlbuf *buf, const struct cnif_nft_table *table,
                           const char *chain, uint64_t handle);
+void cnif_nft_rule_get(struct cnif_nlbuf *buf, const struct cnif_nft_table *table,
+                       const char *chain, uint64_t handle);
 void cnif_nft_rule_dump(struct cnif_nlbuf *buf, const struct cnif_nft_table *table,
                         const char *chain);
 
@@ -135,7 +138,8 @@ int cnif_nft_element_parse(const struct nlmsghdr *nlh, cnif_nft_element_seen see
 struct cnif_nft_seen_rule {
     uint64_t handle;
     char comment[CNIF_NFT_COMMENT_MAX];
-    char jump[256]; /* the chain it jumps or goes to, or "" */
+    char jump[256];                   /* the chain it jumps or goes to, or "" */
+    const struct nlattr *expressions; /* valid during the call; may be NULL */
 };
 
 bool cnif_nft_rule_parse(const struct nlmsghdr *nlh, struct cnif_nft_seen_rule *rule);

@@ -48,7 +48,7 @@ int cnif_pods_find(struct cnif_nlsock *sock, const char *network, struct cnif_po
     return cnif_nft_each_set(sock, &cnif_masq_table, keep_set, sets, reterr);
 }
 
-static int keep_entry(const struct cnif_nft_seen_element *element, void *arg)
+int cnif_pod_list_keep(const struct cnif_nft_seen_element *element, void *arg)
 {
     struct cnif_pod_list *list = arg;
     struct cnif_masq_entry *entry;
@@ -77,7 +77,8 @@ int cnif_pods_list(struct cnif_nlsock *sock, const struct cnif_pod_sets *sets,
 
         list->family = sets->sizes[i] == 4 ? AF_INET : AF_INET6;
         list->prefix = (uint8_t)prefix;
-        r = cnif_nft_each_element(sock, &cnif_masq_table, sets->names[i], keep_entry, list, reterr);
+        r = cnif_nft_each_element(sock, &cnif_masq_table, sets->names[i], cnif_pod_list_keep, list,
+                                  reterr);
     }
     return r;
 }

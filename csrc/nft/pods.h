@@ -30,6 +30,9 @@ struct cnif_pod_list {
     size_t room;
 };
 
+/* Append an element, if it is the owner's, to a struct cnif_pod_list. */
+int cnif_pod_list_keep(const struct cnif_nft_seen_element *element, void *arg);
+
 int cnif_pods_list(struct cnif_nlsock *sock, const struct cnif_pod_sets *sets,
                    struct cnif_pod_list *list, struct cnif_err *reterr);
 

@@ -155,6 +155,7 @@ bool cnif_nft_rule_parse(const struct nlmsghdr *nlh, struct cnif_nft_seen_rule *
     rule->handle = be64toh(handle);
     rule->jump[0] = '\0';
     read_comment(attrs[NFTA_RULE_USERDATA], rule->comment, sizeof(rule->comment));
+    rule->expressions = attrs[NFTA_RULE_EXPRESSIONS];
     if (!attrs[NFTA_RULE_EXPRESSIONS])
         return true;
     for (item = cnif_nlattr_each(attrs[NFTA_RULE_EXPRESSIONS], NULL); item;

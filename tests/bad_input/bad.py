@@ -54,6 +54,7 @@ GOOD: dict[str, dict[str, Any]] = {
     },
     "tuning": {"sysctl": {"net.ipv4.ip_default_ttl": "65"}, "prevResult": PREVIOUS},
     "sbr": {"table": 150, "prevResult": PREVIOUS},
+    "firewall": {"prevResult": PREVIOUS},
 }
 # The same, on a kernel with VRFs and in a container with an eth0.
 GOOD_ELSEWHERE: dict[str, dict[str, Any]] = {"vrf": {"vrfname": "blue", "prevResult": PREVIOUS}}

@@ -264,6 +264,19 @@ _STATIC = [
     ),
     Bad("static-route", "static", {"ipam": {**STATIC, "routes": [{"dst": "10.0.0.0"}]}}, ("CIDR",)),
     *(
+        Bad(
+            f"route-{key}-{value}",
+            "bridge",
+            {"ipam": {**STATIC, "routes": [{"dst": "10.0.0.0/8", key: value}]}},
+            (f"routes[0].{key}", "uint"),
+            differs="not looked at, or cut to as many bits as the kernel has",
+        )
+        for key, value in (
+            *((key, value) for key in ("mtu", "advmss", "priority") for value in (-1, 1 << 32)),
+            *(("table", -1), ("table", 1 << 32), ("scope", -1), ("scope", 256)),
+        )
+    ),
+    *(
         Bad(f"static-{way}", "static", conf, ("not in CIDR notation",), env=env)
         for way, conf, env in (
             ("args", {"args": {"cni": {"ips": ["10.4.0.5"]}}}, {}),

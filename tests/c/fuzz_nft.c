@@ -11,6 +11,7 @@
 #include "nft/expr.h"
 #include "nft/hostport.h"
 #include "nft/object.h"
+#include "nft/xtrule.h"
 
 #include <linux/netfilter.h>
 #include <linux/netfilter/nfnetlink.h>
@@ -60,6 +61,24 @@ static int element_seen(const struct cnif_nft_seen_element *element, void *arg)
     return 0;
 }
 
+/* What iptables' rules are read from, in either family. */
+static void read_xtrule(const struct nlattr *expressions)
+{
+    size_t i;
+
+    for (i = 0; i < 2; i++) {
+        struct cnif_xt_rule rule = {.tracked = true};
+        struct cnif_xt_seen seen;
+
+        cnif_xt_rule_read(&seen, &cnif_nft_families[i], expressions);
+        require(memchr(seen.iif, '\0', sizeof(seen.iif)) != NULL);
+        require(memchr(seen.oif, '\0', sizeof(seen.oif)) != NULL);
+        require(memchr(seen.comment, '\0', sizeof(seen.comment)) != NULL);
+        require(memchr(seen.chain, '\0', sizeof(seen.chain)) != NULL);
+        (void)cnif_xt_rule_is(&seen, &rule);
+    }
+}
+
 /* Give a datagram to everyone who reads answers. */
 static void read_datagram(const void *bytes, size_t size)
 {
@@ -81,6 +100,7 @@ static void read_datagram(const void *bytes, size_t size)
         if (cnif_nft_rule_parse(nlh, &rule)) {
             require(memchr(rule.comment, '\0', sizeof(rule.comment)) != NULL);
             require(memchr(rule.jump, '\0', sizeof(rule.jump)) != NULL);
+            read_xtrule(rule.expressions);
         }
     }
 }
@@ -120,6 +140,14 @@ static size_t write_answers(uint8_t *bytes, size_t room)
                                        .data_size = 8,
                                        .comment = "1/13/16/64 c1 eth0 net"};
     struct cnif_nft_set set = {.name = "pods-net-10.1.0.0-16", .key_type = 7, .key_size = 4};
+    static const uint8_t address[16] = {10, 1, 0, 5};
+    struct cnif_xt_rule said = {.from = address,
+                                .tracked = true,
+                                .iif = "cni0",
+                                .oif = "cni0",
+                                .comment = "two",
+                                .code = NFT_JUMP,
+                                .chain = "CNI-x"};
     struct cnif_nlbuf buf;
     size_t rule;
 
@@ -130,6 +158,9 @@ static size_t write_answers(uint8_t *bytes, size_t room)
     cnif_nft_expr_lookup(&buf, set.name, NFT_REG_1);
     cnif_nft_expr_verdict(&buf, NFT_JUMP, "CNI-0123456789");
     cnif_nft_rule_end(&buf, rule, "a comment");
+    rule = cnif_nft_rule_begin(&buf, &table, "chain");
+    cnif_xt_rule_put(&buf, &cnif_nft_families[0], &said);
+    cnif_nft_rule_end(&buf, rule, NULL);
     cnif_nft_rule_delete(&buf, &table, "chain", 1);
     write_flow(&buf);
     return buf.used;

@@ -108,6 +108,23 @@ def _ports(name: str, *needs: str, **conf: Any) -> Case:
     )
 
 
+def _firewall(name: str, *needs: str, **conf: Any) -> Case:
+    """Build a case of the firewall plugin."""
+    return Case(
+        f"firewall-{name}",
+        {
+            "prevResult": {
+                "cniVersion": "1.1.0",
+                "interfaces": [{"name": "br0"}, {"name": "eth0", "sandbox": "/run/netns/pod1"}],
+                "ips": [{"address": "10.1.0.5/24"}, {"address": "fd01::5/64"}],
+            },
+            **conf,
+        },
+        plugin="firewall",
+        tags=frozenset(("nft", *needs)),
+    )
+
+
 CASES = [
     _bridge("l2"),
     _bridge("plain", ipam=V4),
@@ -173,6 +190,8 @@ CASES = [
         plugin="sbr",
         before=ETH0_ROUTED,
     ),
+    _firewall("iptables", "iptables-nft", ingressPolicy="isolated"),
+    _firewall("nftables", backend="nftables", ingressPolicy="isolated"),
 ]
 # What a first ADD makes for all that follow, and what the kernel gives to lo.
 _MAY_BE_LEFT = r"^file .*(/|/lock|/last_reserved_ip\.\d) |forward|addr lo 127\.0\.0\.1"
@@ -250,9 +269,10 @@ class Scene:
         self.pod = self.node.new_container("pod1")
 
     def rehearse(self) -> list[str]:
-        """Attach and detach once; return the state that leaves."""
-        self.add()
-        self.delete()
+        """Attach and detach, twice because the second time may find more; return what is left."""
+        for _ in range(2):
+            self.add()
+            self.delete()
         return self.state()
 
 
@@ -281,7 +301,7 @@ def _assert_error(outcome: Outcome, step: str) -> None:
     *("l2", "ports", "vlan", "nftables", "iptables", "force-address"),
     *("macvlan", "loopback", "flannel", "ptp", "tap", "host-device"),
     *("ports-nftables", "ports-conditions", "ports-iptables"),
-    *("tuning", "sbr-table"),
+    *("tuning", "firewall-iptables", "firewall-nftables", "sbr-table"),
 )
 def test_failed_add_on_an_empty_node(scene: Callable[..., Scene], case: Case) -> None:
     """Whichever step of the first ADD fails, no link, address, route or address file is left."""
@@ -328,7 +348,7 @@ def test_failed_add_changes_nothing(scene: Callable[..., Scene], case: Case, war
     *("l2", "static", "vlan", "nftables", "iptables"),
     *("macvlan", "loopback", "host-local", "flannel", "ptp", "tap", "host-device"),
     *("ports-nftables", "ports-iptables"),
-    *("tuning", "sbr-table"),
+    *("tuning", "firewall-iptables", "firewall-nftables", "sbr-table"),
 )
 @each_way
 def test_failed_delete(scene: Callable[..., Scene], case: Case, warm: bool) -> None:
@@ -349,7 +369,10 @@ def test_failed_delete(scene: Callable[..., Scene], case: Case, warm: bool) -> N
     assert changes(before, the.state()) == []
 
 
-@some_cases("plain", "nftables", "macvlan", "flannel", "ports-nftables", "ptp")
+@some_cases(
+    *("plain", "nftables", "macvlan", "flannel", "ports-nftables", "ptp"),
+    *("firewall-iptables", "firewall-nftables"),
+)
 def test_failed_delete_of_a_container_that_is_gone(scene: Callable[..., Scene], case: Case) -> None:
     """The same without a namespace, for which there are other ways to find what is to go."""
     the = scene(case)
@@ -374,7 +397,7 @@ def test_failed_delete_of_a_container_that_is_gone(scene: Callable[..., Scene], 
     *("l2", "static", "vlan", "nftables", "iptables"),
     *("macvlan", "loopback", "host-local", "flannel", "ptp", "tap", "host-device"),
     *("ports-nftables", "ports-iptables"),
-    *("tuning", "sbr-table"),
+    *("tuning", "firewall-iptables", "firewall-nftables", "sbr-table"),
 )
 def test_failed_check(scene: Callable[..., Scene], case: Case) -> None:
     """Whichever step of CHECK fails, it changes nothing."""
@@ -391,7 +414,10 @@ def test_failed_check(scene: Callable[..., Scene], case: Case) -> None:
         await_equal(the.runner.held, held)
 
 
-@some_cases("plain", "nftables", "iptables", "macvlan", "flannel", "ptp")
+@some_cases(
+    *("plain", "nftables", "iptables", "macvlan", "flannel", "ptp"),
+    *("firewall-iptables", "firewall-nftables"),
+)
 def test_failed_gc(scene: Callable[..., Scene], case: Case) -> None:
     """Whichever step of GC fails, the valid stay; the next GC leaves them and nothing else."""
 
@@ -429,7 +455,8 @@ def test_failed_gc(scene: Callable[..., Scene], case: Case) -> None:
 
 KILLED = (
     *("plain", "nftables", "iptables", "macvlan", "flannel"),
-    *("ports-nftables", "ports-iptables", "ptp", "tap", "host-device", "tuning", "sbr-table"),
+    *("ports-nftables", "ports-iptables", "ptp", "tap", "host-device", "tuning"),
+    *("firewall-iptables", "firewall-nftables", "sbr-table"),
 )
 
 

@@ -9,7 +9,7 @@ so that it is done by then, and with pytest-xdist all workers share it.
 or has one: it needs the feature of that name, if there is one.
 
 `slow=True` is for tests that take minutes there, as plugins called by cold and warm binaries do:
-`CNIFAST_SECOND_KERNEL=all` runs them, too.
+`CNIFAST_TESTS=all` runs them, too.
 """
 
 from __future__ import annotations
@@ -27,6 +27,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from . import guest
+from .effort import ALL, everything
 from .node import TOOLS_PATH
 
 if TYPE_CHECKING:
@@ -43,7 +44,6 @@ FEATURES = {
     "vrf": ("link add probe type vrf table 10",),
 }
 _MARKER, _KIND_OF = "second_kernel", "kind_of"
-_SWITCH = "CNIFAST_SECOND_KERNEL"
 _REPORTS = "CNIFAST_SECOND_KERNEL_REPORTS"  # the file of the reports, on the second kernel
 _WITHOUT = ("cacheprovider", "xdist", "hypothesispytest", "benchmark")  # cost seconds there
 _SLOW_WAYS = {"cold", "warm"}
@@ -95,8 +95,8 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
         slow = any(slow for _, slow in needs)
         if not lacking:
             mine.append(item)
-        elif missing or (slow and os.environ.get(_SWITCH) != "all"):
-            why = missing or f"on another one this takes minutes: {_SWITCH}=all does it"
+        elif missing or (slow and not everything()):
+            why = missing or f"on another one this takes minutes: {ALL} does it"
             item.add_marker(pytest.mark.skip(f"this kernel has no {', '.join(lacking)}; {why}"))
             mine.append(item)
         else:

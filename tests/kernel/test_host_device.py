@@ -141,6 +141,18 @@ def test_gc(node: Node, runner: Runner, device: str) -> None:
     assert addresses == {"10.1.0.3"}
 
 
+def test_gc_before_it_is_back(node: Node, runner: Runner, device: str) -> None:
+    """A device that GC does not find yet is not forgotten: a GC after that restores it."""
+    pod = node.new_container()
+    attachment = Attachment(runner, conf(device=device), pod, ifname="net1")
+    assert attachment.add().ok
+    none: dict[str, Any] = {"cni.dev/valid-attachments": []}
+    assert attachment.call("GC", netns="", **none).ok
+    return_from(node, pod, "dev7")
+    assert attachment.call("GC", netns="", **none).ok
+    require_restored(node)
+
+
 def test_who_has_it(node: Node, runner: Runner, device: str) -> None:
     """Who wants a device that a container has is told which container that is."""
     pod = node.new_container("owner")

@@ -88,6 +88,7 @@ def test_a_second_add_is_undone_to_the_beginning(node: Node, pod: Container) -> 
     call(plugins.add, pod, mtu=1400)
     for _ in range(3):
         call(plugins.add, pod, **WANTED)
+    call(plugins.add, pod, mtu=1300)
     call(plugins.delete, pod)
     assert attributes(node, pod) == before
 

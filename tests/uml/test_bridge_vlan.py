@@ -7,12 +7,17 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
+from cnifast.kernel import Handle
+from cnifast.plugins import bridges
 from helpers import ways
 from helpers.packets import ping
 from helpers.plugin import Attachment, BinaryRunner, must
+from helpers.sessions import begin, fail
 from helpers.vlans import BRIDGE, by_role, shown
 
 if TYPE_CHECKING:
+    from cnifast.kernel import Link
+    from cnifast.plugins.base import Session
     from helpers.node import Container, Node
     from helpers.plugin import Runner
 
@@ -111,6 +116,35 @@ def test_each_way(node: Node, runner: Runner) -> None:
         must(one.delete())
         must(one.delete())
     assert [role for role, _ in by_role(node)] == ["of cni0.100", "the bridge"]
+
+
+def test_two_make_the_interface(node: Node, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Who finds that another ADD was faster uses its interface, and leaves it when it fails."""
+    first, second = begin("one"), begin("two")
+    for one in (first, second):
+        index, _ = bridges.ensure_bridge(one, BRIDGE, mtu=0, promisc=False, vlan_filtering=True)
+
+    def make(one: Session) -> Link:
+        return bridges.ensure_vlan_interface(
+            one, index, "cni0.100", 100, 1500, keep_default_vlan=False
+        )
+
+    look = Handle.link
+
+    def look_too_early(handle: Handle, which: int | str) -> Link:
+        if which != "cni0.100":
+            return look(handle, which)
+        monkeypatch.setattr(Handle, "link", look)
+        make(first)
+        raise FileNotFoundError
+
+    monkeypatch.setattr(Handle, "link", look_too_early)
+    assert make(second).index == make(first).index
+    assert by_role(node) == [("of cni0.100", {100: OWN}), ("the bridge", {1: OWN})]
+    fail(second)
+    assert "cni0.100" in node.link_names()
+    fail(first)
+    assert node.link_names() == {"lo"}
 
 
 def test_gateway(node: Node, inproc: Runner) -> None:

@@ -240,13 +240,13 @@ def accepts(netns: int, family: int, words: Sequence[str]) -> bool:
     return status == 0
 
 
-def restore(netns: int, programs: Sequence[str], lines: Iterable[str]) -> None:
-    """Change the nat table by one run of iptables-restore, all lines or none.
+def restore(netns: int, programs: Sequence[str], lines: Iterable[str], table: str = "nat") -> None:
+    """Change a table by one run of iptables-restore, all lines or none.
 
     Raises:
         KernelError: it is missing, failed, or did not end in time.
     """
-    text = "\n".join(["*nat", *lines, "COMMIT", ""])
+    text = "\n".join([f"*{table}", *lines, "COMMIT", ""])
     path = program.find(programs)
     status, said = program.run(netns, [path, "--noflush", f"--wait={_WAIT_SECONDS}"], text)
     if status != 0:

@@ -40,6 +40,7 @@ MODULES = {
     "tuning": "cnifast.plugins.meta.tuning",
     "sbr": "cnifast.plugins.meta.sbr",
     "vrf": "cnifast.plugins.meta.vrf",
+    "firewall": "cnifast.plugins.meta.firewall",
 }
 NAMES = tuple(MODULES)
 

@@ -7,6 +7,7 @@ step as it goes, and leaves the session; on an error everything pushed runs, las
 from __future__ import annotations
 
 import os
+from fcntl import LOCK_EX, LOCK_NB, LOCK_SH, LOCK_UN, flock
 
 from cnifast.kernel.handle import Handle
 from cnifast.kernel.netns import NetNS, NetNSLock, identify
@@ -30,6 +31,7 @@ if TYPE_CHECKING:
 
     S = TypeVar("S", bound=Struct)
 
+_OWN_NETNS = "own netns"
 ALIAS_MAX = 255  # bytes (IFALIASZ without the NUL)
 
 
@@ -39,15 +41,16 @@ class Session:
     ``exits`` tells that the process ends with the call.
     """
 
-    __slots__ = ("_handles", "_lock", "_netns", "_undo", "exits", "host_netns", "req")
+    __slots__ = ("_alone", "_handles", "_lock", "_netns", "_undo", "exits", "host_netns", "req")
 
     def __init__(self, req: Request) -> None:
         self.req = req
         self.host_netns = -1 if req.place.host_netns is None else req.place.host_netns
         self.exits = req.place.exits
-        self._handles: dict[str, Handle] = {}
+        self._handles: dict[str, Any] = {}
         self._netns: NetNS | None = None
-        self._lock: NetNSLock | None = None
+        self._lock = -1
+        self._alone: NetNSLock | None = None
         self._undo: list[Callable[[], object]] = []
 
     def __enter__(self) -> Self:
@@ -60,10 +63,12 @@ class Session:
                     step()
                 except FileNotFoundError:
                     continue  # it was not made in the end
-                except (OSError, CNIError) as also:
+                except Exception as also:  # noqa: BLE001 - the other steps are undone all the same
                     error.add_note(f"while undoing: {also}")
-        if self._lock is not None:
-            self._lock.release()
+        if self._alone is not None:
+            self._alone.release()
+        if self._lock >= 0:
+            flock(self._lock, LOCK_UN)
         for handle in self._handles.values():
             handle.close()
         if self._netns is not None:
@@ -86,6 +91,30 @@ class Session:
             self.on_error(undo)
             raise
         self.on_error(undo)
+
+    def join(self) -> None:
+        """Have every other session know that this one uses what several attachments share.
+
+        A lock on the host's namespace itself, until the session ends: it is there wherever a call
+        comes from, and needs no file.
+        """
+        self._lock = self.host_netns
+        if self._lock < 0:
+            warm: Any = self.req.place.warm
+            kept = self._handles if warm is None else warm.kept
+            own = kept.get(_OWN_NETNS)
+            if own is None:
+                own = kept[_OWN_NETNS] = NetNS("/proc/thread-self/ns/net")
+            self._lock = own.fileno()
+        flock(self._lock, LOCK_SH)
+
+    def alone(self) -> bool:
+        """Tell whether no other session has joined; none can from now on, until this one ends."""
+        try:
+            flock(self._lock, LOCK_EX | LOCK_NB)
+        except BlockingIOError:
+            return False
+        return True
 
     @property
     def host(self) -> Handle:
@@ -142,7 +171,7 @@ class Session:
             CNIError: there is no such namespace, or somebody does for too long (code 11).
         """
         try:
-            self._lock = NetNSLock(self.netns)
+            self._alone = NetNSLock(self.netns)
         except BlockingIOError as e:
             raise CNIError(TRY_AGAIN_LATER, str(e)) from None
 
@@ -282,13 +311,13 @@ class Failures:
     __slots__ = ("found",)
 
     def __init__(self) -> None:
-        self.found: list[OSError | CNIError | ValueError] = []
+        self.found: list[Exception] = []
 
     def attempt(self, step: Callable[..., object], *arguments: object) -> bool:
         """Run a step and keep its error; return whether there was none."""
         try:
             step(*arguments)
-        except (OSError, CNIError, ValueError) as e:
+        except Exception as e:  # noqa: BLE001 - the other steps are to be done all the same
             self.found.append(e)
             return False
         return True

@@ -1,6 +1,7 @@
 """The bridge itself: made when it is missing, given its gateway addresses, and reused.
 
-A failed ADD takes back what it did here, unless another attachment has come to use it.
+A failed ADD takes back what it did here, unless another attachment uses it, or another ADD is
+under way that may be about to.
 """
 
 from __future__ import annotations
@@ -69,6 +70,7 @@ def ensure_bridge(
         CNIError: the name belongs to a link of another kind.
         KernelError: it cannot be made.
     """
+    session.join()
     index = _remembered(session).get((name, promisc))
     if index is not None:
         return index, ""
@@ -128,7 +130,7 @@ def _create(session: Session, name: str, mtu: int, vlan_filtering: bool) -> Link
     try:
         session.step(
             lambda: host.add_link("bridge", name, mtu=mtu, mac=mac, vlan_filtering=vlan_filtering),
-            lambda: _remove_unused(host, name),
+            lambda: _remove_unused(session, name),
         )
     except FileExistsError:
         pass
@@ -137,11 +139,16 @@ def _create(session: Session, name: str, mtu: int, vlan_filtering: bool) -> Link
     return require_bridge(host, name)
 
 
-def _remove_unused(host: Handle, name: str) -> None:
+def _is_ours(session: Session, index: int) -> bool:
+    """Tell whether nobody else uses a bridge, or may be about to."""
+    return session.alone() and not session.host.links(master=index)
+
+
+def _remove_unused(session: Session, name: str) -> None:
     """Delete a bridge that nobody has joined meanwhile."""
-    link = require_bridge(host, name)
-    if not host.links(master=link.index):
-        host.delete_link(link.index)
+    link = require_bridge(session.host, name)
+    if _is_ours(session, link.index):
+        session.host.delete_link(link.index)
 
 
 def _setting_back(session: Session, link: Link, flags: int) -> Callable[[], object]:
@@ -154,7 +161,7 @@ def _setting_back(session: Session, link: Link, flags: int) -> Callable[[], obje
         was = ""
 
     def set_back() -> None:
-        if host.links(master=link.index):
+        if not _is_ours(session, link.index):
             return
         up, promisc = (False if flags & flag else None for flag in (IFF_UP, IFF_PROMISC))
         host.set_link(link.index, up=up, promisc=promisc)
@@ -183,7 +190,7 @@ def ensure_gateway(
     try:
         session.step(
             lambda: host.add_address(index, gateway, nodad=not dad),
-            lambda: _remove_gateway(host, index, gateway),
+            lambda: _remove_gateway(session, index, gateway),
         )
     except FileExistsError:
         return
@@ -210,10 +217,10 @@ def _replace_address(session: Session, index: int, address: str, *, dad: bool) -
     )
 
 
-def _remove_gateway(host: Handle, index: int, gateway: str) -> None:
+def _remove_gateway(session: Session, index: int, gateway: str) -> None:
     """Take a gateway address off a link that nobody has joined meanwhile."""
-    if not host.links(master=index):
-        host.delete_address(index, gateway)
+    if _is_ours(session, index):
+        session.host.delete_address(index, gateway)
 
 
 def _conflicts(other: Address, gateway: str) -> bool:
@@ -235,18 +242,42 @@ def ensure_vlan_interface(
 ) -> Link:
     """Return the host's own interface in a VLAN of the bridge: the far end of a veth pair.
 
+    It has its name only once it is in the VLAN, so that whoever finds it can use it.
+
     Raises:
         KernelError: it cannot be made.
     """
     host = session.host
     try:
-        return host.link(name)
+        link = host.link(name)
     except FileNotFoundError:
-        pass
-    port_name = f"veth{random_mac().replace(':', '')[:8]}"
+        link = _make_vlan_interface(
+            session, bridge, name, vlan, mtu, keep_default_vlan=keep_default_vlan
+        )
+    if link.flags & IFF_UP:
+        return link
+    host.set_link(link.index, up=True)
+    return host.link(link.index)
+
+
+def _make_vlan_interface(
+    session: Session, bridge: int, name: str, vlan: int, mtu: int, *, keep_default_vlan: bool
+) -> Link:
+    """Make the pair, or find that somebody else just did; return the end that is the host's."""
+    host = session.host
+    draft, port_name = (f"veth{random_mac().replace(':', '')[:8]}" for _ in range(2))
+
+    def undo() -> None:
+        port = host.link(port_name)
+        if session.alone() and not any(
+            vlan in host.port_vlans(user.index)
+            for user in host.links(master=bridge)
+            if user.index != port.index
+        ):
+            host.delete_link(port.index)
+
     session.step(
-        lambda: host.add_link("veth", port_name, peer=name, mtu=mtu, mac=random_mac()),
-        lambda: host.delete_link(host.link(port_name).index),
+        lambda: host.add_link("veth", port_name, peer=draft, mtu=mtu, mac=random_mac()), undo
     )
     port = host.link(port_name)
     host.set_link(port.index, master=bridge)
@@ -255,6 +286,8 @@ def ensure_vlan_interface(
             host.delete_port_vlan(port.index, present)
     host.add_port_vlan(port.index, vlan, pvid_untagged=True)
     host.set_link(port.index, up=True)
-    link = host.link(name)
-    host.set_link(link.index, up=True)
-    return host.link(link.index)
+    try:
+        host.set_link(host.link(draft).index, name=name)
+    except FileExistsError:
+        host.delete_link(port.index)
+    return host.link(name)

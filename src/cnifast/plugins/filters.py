@@ -1,4 +1,4 @@
-"""What masquerading and anti-spoofing share: the nftables socket of a call, and going on."""
+"""What users of the packet filter share: the nftables socket of a call, and going on."""
 
 from __future__ import annotations
 
@@ -35,6 +35,19 @@ class HostFilter:
     def __exit__(self, *_exc: object) -> None:
         if self._own is not None:
             self._own.close()
+
+
+_CHAIN_MAX = 28  # bytes of a name that iptables takes
+
+
+def is_chain(name: str) -> bool:
+    """Tell whether iptables would take a text for the name of a chain."""
+    return (
+        0 < len(name.encode()) <= _CHAIN_MAX
+        and name.isprintable()
+        and " " not in name
+        and name[0] not in "-!"
+    )
 
 
 def attempt_all(steps: Iterable[tuple[Any, ...]]) -> None:

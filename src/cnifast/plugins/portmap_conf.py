@@ -5,6 +5,7 @@ from __future__ import annotations
 from cnifast.kernel.conntrack import PROTOCOLS
 from cnifast.kernel.hostports import HostPort
 from cnifast.plugins.base import decode
+from cnifast.plugins.filters import is_chain
 from cnifast.protocol import ip as _ip
 from cnifast.protocol.codec import DecodeError, quote
 from cnifast.protocol.errors import INTERNAL, CNIError
@@ -31,7 +32,6 @@ IPTABLES = "iptables"
 PORT_MAX = 65535
 _PORT = narrowed(INT, minimum=1, maximum=PORT_MAX)
 _MARK_BIT = 13  # Kubernetes uses 14 and 15, Calico 20 to 31
-_CHAIN_MAX = 28  # bytes of a name that iptables takes
 
 
 class PortMapping(Struct):
@@ -182,12 +182,7 @@ def _backend(conf: PortmapConf) -> str:
 def _check_words(conf: PortmapConf) -> None:
     """Refuse words that would be more than a part of a rule where they are put."""
     chain = conf.external_set_mark_chain
-    if chain is not None and not (
-        0 < len(chain.encode()) <= _CHAIN_MAX
-        and chain.isprintable()
-        and " " not in chain
-        and chain[0] not in "-!"
-    ):
+    if chain is not None and not is_chain(chain):
         raise CNIError(INTERNAL, f"externalSetMarkChain {quote(chain)} is no name of a chain")
     hostile = "#;" if conf.chosen == NFTABLES else ""
     for family, words in conf.conditions.items():

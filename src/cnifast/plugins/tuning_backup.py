@@ -1,7 +1,8 @@
 """What tuning keeps of each attachment: what the interface was like before it was changed.
 
 One file per attachment, CONTAINER_IFNAME.json, which the reference reads and writes as well.  Ours
-also say whose they are, under a key that the reference ignores, so that GC knows whom to ask about.
+also say, under a key that the reference ignores, whose they are, so that GC knows whom to ask
+about, and what ADD made of the interface, so that a second one knows what is not its own.
 
 A file appears with its content: it is written under the name .CONTAINER_IFNAME.json first.  No
 container ID begins with a dot.
@@ -19,7 +20,7 @@ from cnifast.kernel.handle import IFF_ALLMULTI, IFF_PROMISC
 from cnifast.plugins.base import Failures
 from cnifast.protocol.codec import DecodeError, dumps, loads
 from cnifast.protocol.errors import INTERNAL, CNIError
-from cnifast.protocol.schema import BOOL, TEXT, Integer, Struct, field, optional, record
+from cnifast.protocol.schema import BOOL, TEXT, UINT32, Struct, field, optional, record
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -38,7 +39,25 @@ _KEYS = {
 _MARK = "cnifast"
 _MODE = 0o600
 _DIRECTORY_MODE = 0o700
-_UINT32 = Integer("uint32", 0, 2**32 - 1)
+
+
+class _Attributes(Struct):
+    """Attributes in a file; an empty MAC and an MTU of 0 are none."""
+
+    mac = field("mac", TEXT, "")
+    promisc = optional("promisc", BOOL)
+    mtu = field("mtu", UINT32, 0)
+    allmulti = optional("allmulti", BOOL)
+    txqlen = optional("txQLen", UINT32)
+
+    @property
+    def attributes(self) -> dict[str, Any]:
+        """Those that are there."""
+        found = {name: getattr(self, name) for name in _KEYS}
+        for name, nothing in (("mac", ""), ("mtu", 0)):
+            if found[name] == nothing:
+                del found[name]
+        return {name: value for name, value in found.items() if value is not None}
 
 
 class _Owner(Struct):
@@ -47,26 +66,13 @@ class _Owner(Struct):
     network = field("network", TEXT, "")
     container_id = field("containerID", TEXT, "")
     ifname = field("ifname", TEXT, "")
+    made = field("made", record(_Attributes), _Attributes())
 
 
-class _Kept(Struct):
-    """What a file says; an empty MAC and an MTU of 0 are not to be restored."""
+class _Kept(_Attributes):
+    """What a file says."""
 
-    mac = field("mac", TEXT, "")
-    promisc = optional("promisc", BOOL)
-    mtu = field("mtu", _UINT32, 0)
-    allmulti = optional("allmulti", BOOL)
-    txqlen = optional("txQLen", _UINT32)
     owner = field(_MARK, record(_Owner), _Owner())
-
-    @property
-    def attributes(self) -> dict[str, Any]:
-        """What is to be restored."""
-        found = {name: getattr(self, name) for name in _KEYS}
-        for name, nothing in (("mac", ""), ("mtu", 0)):
-            if found[name] == nothing:
-                del found[name]
-        return {name: value for name, value in found.items() if value is not None}
 
 
 class Backup:
@@ -92,30 +98,34 @@ class Backup:
             OSError: it cannot be read.
             ValueError: it is a pipe, or too large.
         """
+        return self._load().attributes
+
+    def _load(self) -> _Kept:
+        """Return what the file says."""
         try:
             self._before = files.read(self.path)
         except FileNotFoundError:
-            return {}
+            return _Kept()
         try:
-            return _Kept.decode(loads(self._before)).attributes
+            return _Kept.decode(loads(self._before))
         except DecodeError:
-            return {}
+            return _Kept()
 
     def save(self, now: dict[str, Any], wanted: dict[str, Any]) -> None:
         """Keep what an interface is like now, of that which is wanted of it.
 
-        What an ADD before this one has changed, and is as it left it, it has kept already.
+        What is as an ADD before this one has made it was kept by that.
 
         Raises:
             CNIError: it cannot be written; what was kept before is kept still.
         """
         try:
-            kept = self.load()
+            found = self._load()
+            kept, made = found.attributes, {**wanted, **found.owner.made.attributes}
             fresh = {
-                name: now[name] for name in wanted if name not in kept or now[name] != wanted[name]
+                name: now[name] for name in wanted if name not in kept or now[name] != made[name]
             }
-            if fresh:
-                self._write(_encoded({**kept, **fresh}, self._mark))
+            self._write(_encoded({**kept, **fresh}, {**made, **wanted}, self._mark))
         except (OSError, ValueError) as e:
             why = str(e) if isinstance(e, ValueError) else (e.strerror or str(e)).lower()
             raise CNIError(INTERNAL, f"failed to save what is changed to {self.path}: {why}") from e
@@ -191,14 +201,15 @@ def remove_stale(directory: str, network: str, valid: set[tuple[str, str]]) -> N
     failures.report()
 
 
-def _encoded(attributes: dict[str, Any], mark: dict[str, str]) -> bytes:
+def _encoded(attributes: dict[str, Any], made: dict[str, Any], mark: dict[str, str]) -> bytes:
     """Return the content of a file: a line for each key, as the reference has it."""
     lines = [
         b' "%s": %s' % (key.encode(), dumps(attributes[name]))
         for name, key in _KEYS.items()
         if name in attributes
     ]
-    lines.append(b' "%s": %s' % (_MARK.encode(), dumps(mark)))
+    told = {key: made[name] for name, key in _KEYS.items() if name in made}
+    lines.append(b' "%s": %s' % (_MARK.encode(), dumps({**mark, "made": told})))
     return b"{\n%s\n}" % b",\n".join(lines)
 
 

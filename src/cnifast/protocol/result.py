@@ -15,6 +15,8 @@ from cnifast.protocol.schema import (
     CIDR,
     INT,
     TEXT,
+    UINT8,
+    UINT32,
     Struct,
     array,
     field,
@@ -106,15 +108,15 @@ class Route(Struct):
     """Destination, such as `10.0.0.0/8`; `0.0.0.0/0` or `::/0` is the default route."""
     gw = field("gw", ADDRESS, None)
     """Next hop; without one, the gateway of the first address of the same family."""
-    mtu = field("mtu", INT, 0)
+    mtu = field("mtu", UINT32, 0)
     """MTU along the route; 0: the interface's."""
-    advmss = field("advmss", INT, 0)
+    advmss = field("advmss", UINT32, 0)
     """The largest TCP segment to announce to that destination; 0: what the MTU gives."""
-    priority = field("priority", INT, 0)
+    priority = field("priority", UINT32, 0)
     """Metric, the lower the better; 0: the kernel's default."""
-    table = optional("table", INT)
+    table = optional("table", UINT32)
     """Routing table, by number; without one the main table."""
-    scope = optional("scope", INT)
+    scope = optional("scope", UINT8)
     """Scope by number: 0 global, 253 link, 254 host."""
 
     def __init__(

@@ -37,7 +37,8 @@ def test_the_format_is_the_references(tmp_path: Path) -> None:
         ' "mtu": 1500,\n'
         ' "allmulti": true,\n'
         ' "txQLen": 0,\n'
-        ' "cnifast": {"network":"net","containerID":"c1","ifname":"eth0"}\n'
+        ' "cnifast": {"network":"net","containerID":"c1","ifname":"eth0","made":{'
+        '"mac":"02:00:00:00:00:02","promisc":true,"mtu":1400,"allmulti":false,"txQLen":5}}\n'
         "}"
     )
     assert path.stat().st_mode & 0o777 == 0o600
@@ -73,8 +74,11 @@ def test_a_damaged_file_restores_nothing(tmp_path: Path, content: str) -> None:
 def test_a_second_add_keeps_what_was_first(tmp_path: Path) -> None:
     """What the first ADD changed is not taken for what was there before."""
     backup(tmp_path).save(BEFORE, WANTED)
-    backup(tmp_path).save(WANTED, WANTED)
-    assert backup(tmp_path).load() == BEFORE
+    now = WANTED
+    for second in (WANTED, {**WANTED, "mtu": 1300}, {"mtu": 1200}):
+        backup(tmp_path).save(now, second)
+        assert backup(tmp_path).load() == BEFORE
+        now = {**now, **second}
 
 
 def test_a_second_add_keeps_what_is_new(tmp_path: Path) -> None:

@@ -294,11 +294,16 @@ def gc(req: Request) -> None:
     with Session(req) as session:
         for lent in all_recorded():
             if lent.network == req.name and (lent.container_id, lent.ifname) not in valid:
-                failures.attempt(take_back, session, lent)
-                failures.attempt(lent.forget)
+                failures.attempt(_take_back_for_good, session, lent)
     if conf.ipam.type:
         failures.attempt(inner.collect, req, conf.ipam.type)
     failures.report()
+
+
+def _take_back_for_good(session: Session, lent: Lent) -> None:
+    """Take a device back and forget it; one that cannot be found yet stays on record."""
+    if take_back(session, lent):
+        lent.forget()
 
 
 def status(req: Request) -> None:

@@ -11,15 +11,13 @@ from cnifast.plugins import inner
 from cnifast.plugins.base import Session, decode
 from cnifast.plugins.common import InterfaceConf, check_mac, env_args
 from cnifast.protocol.errors import INTERNAL, CNIError
-from cnifast.protocol.schema import BOOL, INT, TEXT, Integer, field, narrowed
+from cnifast.protocol.schema import BOOL, INT, TEXT, UINT32, field, narrowed
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from cnifast.kernel import Link
     from cnifast.protocol.request import Request
     from cnifast.protocol.result import Result
-
-_UINT32 = Integer("uint32", 0, 2**32 - 1)
 
 
 class MacvlanConf(InterfaceConf):
@@ -35,7 +33,7 @@ class MacvlanConf(InterfaceConf):
     """MAC address, unless the runtime gives one."""
     link_in_container = field("linkInContainer", BOOL, False)
     """The device below is in the container's namespace."""
-    bcqueuelen = field("bcqueuelen", _UINT32, 0)
+    bcqueuelen = field("bcqueuelen", UINT32, 0)
     """Length of the queue of broadcasts; 0: the kernel's default."""
 
 

@@ -13,7 +13,7 @@ from cnifast.plugins import inner
 from cnifast.plugins.base import Session, decode
 from cnifast.plugins.common import InterfaceConf, check_mac, env_args
 from cnifast.protocol.errors import INTERNAL, CNIError, RunCold
-from cnifast.protocol.schema import BOOL, INT, OBJECT, TEXT, Integer, field, narrowed, optional
+from cnifast.protocol.schema import BOOL, INT, OBJECT, TEXT, UINT32, field, narrowed, optional
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -22,7 +22,6 @@ if TYPE_CHECKING:
     from cnifast.protocol.request import Request
     from cnifast.protocol.result import Result
 
-_UINT32 = Integer("uint32", 0, 2**32 - 1)
 _MTU_MIN, _MTU_MAX = 68, 65521  # of a tap
 
 
@@ -35,9 +34,9 @@ class TapConf(InterfaceConf):
     """MTU of the interface; 0: the kernel's default."""
     mac = field("mac", TEXT, "")
     """MAC address, unless the runtime gives one."""
-    owner = optional("owner", _UINT32)
+    owner = optional("owner", UINT32)
     """The user that may open it; without one, any."""
-    group = optional("group", _UINT32)
+    group = optional("group", UINT32)
     """The group that may open it; without one, any."""
     selinux_context = field("selinuxContext", TEXT, "")
     """SELinux context of the device."""

@@ -25,7 +25,7 @@ from cnifast.protocol.result import Interface
 from cnifast.protocol.schema import (
     TEXT,
     UINT,
-    Integer,
+    UINT32,
     Struct,
     array,
     field,
@@ -40,7 +40,6 @@ if TYPE_CHECKING:
     from cnifast.protocol.request import Request
     from cnifast.protocol.result import Result
 
-_UINT32 = Integer("uint32", 0, 2**32 - 1)
 _BURST_MAX = (2**32 - 1) * 8  # bits
 
 # What kubelet, containerd and CRI-O say when nobody said anything of a burst.
@@ -62,7 +61,7 @@ class BandwidthEntry(Struct):
     """Subnets that no limit holds for."""
     shaped_subnets = field("shapedSubnets", array(TEXT), ())
     """The only subnets that limits hold for; not together with the others."""
-    latency_ms = optional("latencyMs", _UINT32)
+    latency_ms = optional("latencyMs", UINT32)
     """How long a packet may wait before it is dropped, in ms."""
 
 

@@ -1,0 +1,60 @@
+"""A bridge that several ADDs use at once: what one of them takes back when it fails."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+from cnifast.plugins import bridges
+from helpers.sessions import begin, fail, succeed
+
+if TYPE_CHECKING:
+    from cnifast.plugins.base import Session
+    from helpers.node import Node
+
+GATEWAY = "10.1.0.1/24"
+
+
+def use_bridge(one: Session) -> tuple[int, str]:
+    """Do what an ADD does before it has a port on the bridge."""
+    index, mac = bridges.ensure_bridge(one, "cni0", mtu=0, promisc=True, vlan_filtering=False)
+    bridges.ensure_gateway(one, index, "cni0", GATEWAY, mac, force=False, dad=False)
+    return index, mac
+
+
+def shown(node: Node) -> list[dict[str, Any]]:
+    """Return the bridge, if there is one."""
+    return [link for link in node.links() if link["ifname"] == "cni0"]
+
+
+def test_failed_add_alone(node: Node) -> None:
+    """Nothing is left of a bridge that only the failed ADD has used."""
+    one = begin("one")
+    use_bridge(one)
+    fail(one)
+    assert shown(node) == []
+
+
+@pytest.mark.parametrize("order", ["maker", "user"])
+def test_failed_add_beside_another(node: Node, order: str) -> None:
+    """A bridge that another ADD is about to use stays as that has found it."""
+    maker, user = begin("one"), begin("two")
+    use_bridge(maker)
+    use_bridge(user)
+    fail(maker if order == "maker" else user)
+    (bridge,) = shown(node)
+    assert {"UP", "PROMISC"} <= set(bridge["flags"])
+    assert GATEWAY in node.ip("addr show dev cni0")
+    succeed(user if order == "maker" else maker)
+    assert GATEWAY in node.ip("addr show dev cni0")
+
+
+def test_failed_add_after_another(node: Node) -> None:
+    """An ADD that has ended without a port on the bridge does not keep it."""
+    maker, user = begin("one"), begin("two")
+    use_bridge(maker)
+    use_bridge(user)
+    succeed(user)
+    fail(maker)
+    assert shown(node) == []
