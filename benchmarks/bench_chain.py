@@ -1,28 +1,35 @@
-"""How long do ADD and DEL of bridge, portmap without ports and bandwidth without limits take?"""
+"""How long do ADD and DEL of chains take: of three idle plugins, and of five that have work?"""
 
 from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
 from benchmarks.attachments import measure, seated
+from benchmarks.bench_bandwidth import furnish
+from benchmarks.chain import Full, Idle
 from benchmarks.harness import Report
-from benchmarks.targets.chains import InProcess, ReferenceChain, ServiceChain
-from benchmarks.workloads import Network
+from benchmarks.targets.both import PLUGINS
+from benchmarks.targets.chains import InProcess
 
 if TYPE_CHECKING:
     from benchmarks.harness import Plan
     from benchmarks.targets import Attacher
 
-COMPETITORS: list[type[Attacher]] = [ReferenceChain, ServiceChain, InProcess]
+COMPETITORS: list[type[Attacher]] = [*PLUGINS, InProcess]
 
 
 def run(plan: Plan) -> Report:
-    """Ask the question."""
-    report, network = Report(), Network()
-    with seated(COMPETITORS, report, network) as competitors:
-        measure(plan, report, competitors, network, 100)
+    """Ask the question; the five are programs alone."""
+    report = Report()
+    with seated(COMPETITORS, report, Idle()) as competitors:
+        measure(plan, report, competitors, Idle(), 100)
     report.compare("ADD", "reference", "in process", 12, label="chain ADD, in process")
     report.compare("DEL", "reference", "in process", label="chain DEL, in process")
     report.compare("ADD", "reference", "cnifast", label="chain ADD, by programs")
     report.compare("DEL", "reference", "cnifast", label="chain DEL, by programs")
+    with seated(PLUGINS, report, Full(), furnish=furnish) as programs:
+        measure(plan, report, programs, Full(), 40, add="ADD, five", delete="DEL, five")
+    for command in ("ADD", "DEL"):
+        label = f"chain {command}, five plugins, by programs"
+        report.compare(f"{command}, five", "reference", "cnifast", label=label)
     return report

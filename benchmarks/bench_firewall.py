@@ -6,9 +6,9 @@ from contextlib import ExitStack
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
-from benchmarks import ports
+from benchmarks import firewall, ports
 from benchmarks.attachments import PODS, WARM_UP, seated
-from benchmarks.harness import Report, alternate, require
+from benchmarks.harness import Report, alternate
 from benchmarks.targets.both import PLUGINS
 from benchmarks.workloads import Network, Pod, foreign_rules
 
@@ -54,7 +54,7 @@ def run(plan: Plan) -> Report:
             conf = _conf(pod, network, policy)
             for command in ("ADD", "DEL"):
                 done = competitor.call("firewall", command, pod, conf)
-                _check(competitor.node, network.address(pod.number), there=command == "ADD")
+                firewall.check(competitor.node, network.address(pod.number), there=command == "ADD")
                 plan.settle()
                 if number >= warm_up:
                     report.add(f"{command}{suffix}", competitor.name, done.ns)
@@ -73,25 +73,9 @@ def _crowd(node: Node, network: Network, count: int) -> None:
         f'-A CNI-FORWARD {said} "CNI firewall plugin admin overrides" -j CNI-ADMIN',
     ]
     for number in range(PODS, PODS + count):
-        lines += [f"-A CNI-FORWARD {rule}" for rule in _rules(network.address(number))]
+        lines += [f"-A CNI-FORWARD {rule}" for rule in firewall.rules(network.address(number))]
     node.path("/run/rules").write_text("\n".join(["*filter", *lines, "COMMIT", ""]))
     node.do("sh", "-c", "iptables-restore --noflush </run/rules")
-
-
-def _rules(address: str) -> tuple[str, str]:
-    """Return what lets an address through."""
-    return (
-        f"-d {address}/32 -m conntrack --ctstate RELATED,ESTABLISHED -j ACCEPT",
-        f"-s {address}/32 -j ACCEPT",
-    )
-
-
-def _check(node: Node, address: str, *, there: bool) -> None:
-    """Check that iptables lets an address through, or does not."""
-    found = node.do("iptables", "-S", "CNI-FORWARD").decode().splitlines()
-    rules = [f"-A CNI-FORWARD {rule}" for rule in _rules(address)]
-    seen = [rule for rule in found if rule in rules]
-    require(seen == (rules if there else []), f"{node.name}: {address} has {seen}")
 
 
 def _conf(pod: Pod, network: Network, policy: str) -> dict[str, Any]:

@@ -47,6 +47,15 @@ class NodeError(Exception):
 
 
 @dataclass(slots=True, frozen=True)
+class Request:
+    """A program to run: its arguments, of which the first is a path, environment and input."""
+
+    argv: Sequence[str]
+    env: Mapping[str, str]
+    stdin: bytes = b""
+
+
+@dataclass(slots=True, frozen=True)
 class Outcome:
     """What one program did: times in nanoseconds, its exit code and its output."""
 
@@ -59,7 +68,7 @@ class Outcome:
 
 @dataclass(slots=True, frozen=True)
 class Sample:
-    """One call of a churn: ``op`` is "A" (ADD) or "D" (DEL)."""
+    """One operation of a churn, all its calls: ``op`` is "A" (ADD) or "D" (DEL)."""
 
     op: str
     pod: int
@@ -69,7 +78,7 @@ class Sample:
 
 @dataclass(slots=True, frozen=True)
 class Churn:
-    """What several clients at once did: nanoseconds from start to end, each call, first error."""
+    """What several clients at once did: nanoseconds in all, each operation, the first error."""
 
     wall_ns: int
     samples: list[Sample]
@@ -88,17 +97,19 @@ def why_not() -> str | None:
 
 
 def compile_c(name: str, *options: str) -> Path:
-    """Compile ``c/NAME.c`` unless that is done already; return the program.
+    """Compile ``c/NAME*.c`` unless that is done already; return the program.
 
     Raises:
         NodeError: the compiler failed; its message is the text.
     """
-    source = ROOT / "c" / f"{name}.c"
+    sources = sorted((ROOT / "c").glob(f"{name}*.[ch]"))
     program = BUILD / name
-    if program.exists() and program.stat().st_mtime > source.stat().st_mtime:
+    changed = max(source.stat().st_mtime for source in sources)
+    if program.exists() and program.stat().st_mtime > changed:
         return program
     BUILD.mkdir(parents=True, exist_ok=True)
-    command = ["cc", "-O2", "-Wall", "-Wextra", "-o", str(program), str(source), *options]
+    units = [str(source) for source in sources if source.suffix == ".c"]
+    command = ["cc", "-O2", "-Wall", "-Wextra", "-o", str(program), *units, *options]
     done = subprocess.run(command, capture_output=True, text=True, check=False)
     if done.returncode:
         raise NodeError(done.stderr)
@@ -138,9 +149,7 @@ class Node:
         self, argv: Sequence[str], env: Mapping[str, str] | None = None, stdin: bytes = b""
     ) -> Outcome:
         """Run a program in this node and time it; ``argv[0]`` is an absolute path."""
-        strings = [*argv, *_entries(env)]
-        header = f"call {len(argv)} {len(strings) - len(argv)} {len(stdin)}\n"
-        self._send(header, strings, stdin)
+        self._send(_encode(Request(argv, env or {}, stdin)))
         ns, cpu_ns, exit_code, out, err = (int(word) for word in self._line().split())
         return Outcome(ns, cpu_ns, exit_code, self._read(out), self._read(err))
 
@@ -159,16 +168,15 @@ class Node:
 
     def make_pods(self, count: int, prefix: str = "pod") -> list[str]:
         """Make ``count`` network namespaces, as `ip netns add` does; return their paths."""
-        self._send(f"pods {count} {prefix}\n", [], b"")
+        self._send(f"pods {count} {prefix}\n".encode())
         if self._line() != "ok":
             raise NodeError(f"{self.name}: no pods")
         return [f"/run/netns/{prefix}{number}" for number in range(count)]
 
     def churn(
         self,
-        argv: Sequence[str],
-        add: tuple[Mapping[str, str], bytes],
-        delete: tuple[Mapping[str, str], bytes],
+        add: Sequence[Request],
+        delete: Sequence[Request],
         *,
         clients: int,
         pods: int,
@@ -177,19 +185,14 @@ class Node:
     ) -> Churn:
         """Let ``clients`` at once ADD ("A") and DEL ("D") ``pods`` pods, ``loops`` times each.
 
-        ``add`` and ``delete`` are environment and standard input; ``@POD@`` in them stands for the
-        pod's number, ``@PREV@`` for what its ADD printed.
+        ``add`` and ``delete`` are run one after the other; ``@POD@`` in them stands for the pod's
+        number, ``@POD+N@`` for that and N, ``@PREV@`` for what was printed last for its ADD.
         """
-        add_env, del_env = _entries(add[0]), _entries(delete[0])
-        self._send(
-            f"churn {ops} {clients} {pods} {loops} {len(argv)} {len(add_env)} {len(del_env)} "
-            f"{len(add[1])} {len(delete[1])}\n",
-            [*argv, *add_env, *del_env],
-            add[1] + delete[1],
-        )
-        wall_ns, calls = (int(word) for word in self._line().split())
+        header = f"churn {ops} {clients} {pods} {loops} {len(add)} {len(delete)}\n"
+        self._send(header.encode() + b"".join(_encode(each) for each in (*add, *delete)))
+        wall_ns, operations = (int(word) for word in self._line().split())
         samples = []
-        for _ in range(calls):
+        for _ in range(operations):
             op, pod, ns, exit_code = self._line().split()
             samples.append(Sample(op, int(pod), int(ns), int(exit_code)))
         return Churn(wall_ns, samples, self._read(int(self._line())).decode(errors="replace"))
@@ -247,10 +250,9 @@ class Node:
     ) -> None:
         self.close()
 
-    def _send(self, header: str, strings: Sequence[str], tail: bytes) -> None:
+    def _send(self, request: bytes) -> None:
         assert self._runner.stdin is not None
-        body = b"".join(text.encode() + b"\0" for text in strings)
-        self._runner.stdin.write(header.encode() + body + tail)
+        self._runner.stdin.write(request)
         self._runner.stdin.flush()
 
     def _line(self) -> str:
@@ -265,8 +267,11 @@ class Node:
         return self._runner.stdout.read(length)
 
 
-def _entries(env: Mapping[str, str] | None) -> list[str]:
-    return [f"{key}={value}" for key, value in {"PATH": PATH, **(env or {})}.items()]
+def _encode(request: Request) -> bytes:
+    env = [f"{key}={value}" for key, value in {"PATH": PATH, **request.env}.items()]
+    header = f"call {len(request.argv)} {len(env)} {len(request.stdin)}\n"
+    strings = "".join(f"{text}\0" for text in (*request.argv, *env))
+    return header.encode() + strings.encode() + request.stdin
 
 
 def _is_fallback(name: str) -> bool:

@@ -14,6 +14,8 @@ from benchmarks.harness import require
 from benchmarks.workloads import BRIDGE, make_bridge
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from benchmarks.node import Node
     from benchmarks.workloads import Network, Pod
 
@@ -70,13 +72,20 @@ def previous(pod: Pod, network: Network) -> dict[str, Any]:
     }
 
 
-def check(node: Node, pod: Pod, network: Network, *, mapped: bool) -> None:
+def check(
+    node: Node,
+    pod: Pod,
+    network: Network,
+    *,
+    mapped: bool,
+    mappings: Sequence[tuple[str, int | str, int]] = MAPPINGS,
+) -> None:
     """Check that every mapping leads to the pod, or that none does.
 
     Raises:
         WrongResultError: one does not, or one does.
     """
-    words = [f"{protocol}:{host_port}:{port}" for protocol, host_port, port in MAPPINGS]
+    words = [f"{protocol}:{host_port}:{port}" for protocol, host_port, port in mappings]
     found = node.do(sys.executable, PROBE, pod.netns, network.gateway, *words).decode().split()
     expected = ["led" if mapped else "not-led"] * len(words)
     require(found == expected, f"{node.name}, {pod.container_id}: ports are {found}")

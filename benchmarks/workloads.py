@@ -25,6 +25,7 @@ BRIDGE = "cni0"
 MASTER, MASTER_PEER = "up0", "up1"
 FLANNEL_MTU = 1450
 UPLINK, OUTSIDE = "out0", "192.0.2.2"
+EVERY = -1  # the number that stands for each pod's own
 
 
 @dataclass(slots=True, frozen=True)
@@ -65,6 +66,18 @@ class Network:
         ranges = {"subnet": self.subnet, "gateway": self.gateway, "routes": routes}
         return {**conf, "ipam": {"type": "host-local", **ranges}}
 
+    def plugins(self, pod: Pod) -> list[dict[str, Any]]:  # noqa: ARG002 - for those who need it
+        """Return what is called for a pod, one after the other, as it stands in a list."""
+        return [{key: v for key, v in self.conf().items() if key not in ("cniVersion", "name")}]
+
+    def whole(self, plugin: Mapping[str, Any], previous: Any = None) -> dict[str, Any]:
+        """Return what a runtime sends a plugin of the list, with the result of the one before."""
+        head = {"cniVersion": self.conf()["cniVersion"], "name": self.name}
+        return {**head, **plugin, **({"prevResult": previous} if previous else {})}
+
+    def look(self, node: Node, pod: Pod, address: str, *, attached: bool) -> None:
+        """Check whatever else there has to be for a pod that is attached, and not without one."""
+
 
 @dataclass(slots=True, frozen=True)
 class Pod:
@@ -73,6 +86,15 @@ class Pod:
     netns: str
     container_id: str
     number: int = 0
+
+    def port(self, first: int) -> int | str:
+        """Return a port that is this pod's alone, of those from ``first`` on."""
+        return f"@POD+{first}@" if self.number == EVERY else first + self.number
+
+
+def every_pod(prefix: str) -> Pod:
+    """Return what stands for each of the pods of a churn."""
+    return Pod(f"/run/netns/{prefix}@POD@", f"{prefix}@POD@", EVERY)
 
 
 def host_local(name: str = "bench", prefix: str = "10.22") -> dict[str, Any]:
@@ -99,6 +121,16 @@ def cni_env(command: str, pod: Pod, path: str) -> dict[str, str]:
 def encode(conf: Mapping[str, Any]) -> bytes:
     """Return a configuration as a plugin reads it."""
     return json.dumps(conf, separators=(",", ":")).encode()
+
+
+def conf_list(network: Network) -> dict[str, Any]:
+    """Return the configuration list of a network whose plugins are told nothing about a pod."""
+    return {"cniVersion": "1.0.0", "name": network.name, "plugins": network.plugins(Pod("", ""))}
+
+
+def template(conf: Mapping[str, Any]) -> bytes:
+    """Return the same for every pod of a churn; a placeholder that is a value has no quotes."""
+    return encode(conf).replace(b'"@', b"@").replace(b'@"', b"@")
 
 
 def prepare(node: Node, network: Network) -> None:
@@ -193,6 +225,7 @@ def check_attached(node: Node, pod: Pod, network: Network, address: str, patienc
         command[2] = OUTSIDE
         ping = node.call(command)
         require(ping.exit_code == 0, f"{where}: not masqueraded: {ping.err.decode().strip()}")
+    network.look(node, pod, address, attached=True)
 
 
 def check_detached(
@@ -213,6 +246,7 @@ def check_detached(
     require(not node.path(f"{STORE}/{network.name}/{address}").exists(), f"{where}: address kept")
     if network.ip_masq:
         require(address not in _rules(node), f"{where}: a rule is left for {address}")
+    network.look(node, pod, address, attached=False)
 
 
 def check_empty(node: Node, network: Network) -> None:
@@ -225,10 +259,14 @@ def check_empty(node: Node, network: Network) -> None:
     require(not left, f"{node.name}: links left: {left}")
     require(store_size(node, network.name) == 0, f"{node.name}: addresses left")
     if network.ip_masq:
-        pattern = rf"{re.escape(network.prefix)}\.\d+\.\d+"
-        own = {network.subnet.partition("/")[0], network.gateway}
-        rest = set(re.findall(pattern, _rules(node))) - own
+        rest = addresses_in(network, _rules(node))
         require(not rest, f"{node.name}: rules left for {rest}")
+
+
+def addresses_in(network: Network, text: str) -> set[str]:
+    """Return the addresses of the network's pods that a text names."""
+    own = {network.subnet.partition("/")[0], network.gateway}
+    return set(re.findall(rf"{re.escape(network.prefix)}\.\d+\.\d+", text)) - own
 
 
 def link_names(node: Node) -> list[str]:
@@ -240,6 +278,18 @@ def address_of(result: bytes) -> str:
     """Return the IPv4 address that a CNI result names, without its prefix length."""
     address: str = json.loads(result)["ips"][0]["address"]
     return address.partition("/")[0]
+
+
+def address_kept(node: Node, network: Network, pod: Pod) -> str:
+    """Return the address that is reserved for a pod.
+
+    Raises:
+        WrongResultError: none is, or several are.
+    """
+    files = [file for file in node.path(f"{STORE}/{network.name}").iterdir() if file.is_file()]
+    names = [file.name for file in files if file.read_text().split()[:1] == [pod.container_id]]
+    require(len(names) == 1, f"{node.name}, {pod.container_id}: addresses are {names}")
+    return names[0]
 
 
 def store_size(node: Node, network: str = "bench") -> int:

@@ -786,9 +786,8 @@ int cnif_cluster_masq(struct cnif_nlsock *sock, const struct cnif_ip *pods, size
 int cnif_cluster_guard(struct cnif_nlsock *sock, const uint8_t mac[6],
                        const struct cnif_ip *gateways, size_t count, struct cnif_err *reterr);
 
-/* ---- netns: taps ---- */
+/* ---- netns: taps, which are there whether anybody has them open or not ---- */
 
-/* A tap that is there whether anybody has it open or not. */
 struct cnif_tap {
     int64_t owner, group; /* who may open it; -1: anybody */
     bool multi_queue, vnet_hdr, packet_info;
@@ -796,5 +795,6 @@ struct cnif_tap {
 /* Make a tap in the namespace `netns_fd` (-1: here); -EEXIST if the name is taken. */
 int cnif_tap_create(int netns_fd, const char *name, const struct cnif_tap *tap,
                     struct cnif_err *reterr);
+#include "netns/dhcp.h"
 #include "nft/firewall.h"
 #endif

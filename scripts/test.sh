@@ -49,7 +49,7 @@ python_tests() {
 
 step packages need_packages iproute2 nftables iptables procps containernetworking-plugins \
     user-mode-linux kmod clang libclang-rt-14-dev net-tools golang-go golang-github-appc-cni-dev \
-    systemd podman crun containerd runc busybox-static dbus firewalld
+    systemd podman crun containerd runc busybox-static dbus dnsmasq-base
 step venv need_venv
 step tools "$VENV/bin/pip" install -q --group lint cmake ninja cffi cython scikit-build-core
 step build "$VENV/bin/pip" install -q .

@@ -57,7 +57,15 @@ def plugin_directory(tmp_path_factory: pytest.TempPathFactory) -> str:
     """A directory with cnifast's plugin binaries, as `cnifast plugins install` makes it."""
     directory = tmp_path_factory.mktemp("plugins")
     subprocess.run(
-        [ways.COMMAND, "plugins", "install", str(directory)], check=True, capture_output=True
+        [
+            ways.COMMAND,
+            "plugins",
+            "install",
+            "--force",
+            str(directory),
+        ],  # whosever this checkout is
+        check=True,
+        capture_output=True,
     )
     return str(directory)
 

@@ -11,61 +11,39 @@
  *   request                                             answer
  *   call ARGC ENVC STDINLEN\n strings stdin             NS CPU EXIT OUTLEN ERRLEN\n out err
  *   pods COUNT PREFIX\n                                 ok\n
- *   churn OPS CLIENTS PODS LOOPS ARGC ADDC DELC ADDLEN DELLEN\n
- *         strings add-stdin del-stdin                   WALL CALLS\n then per call
+ *   churn OPS CLIENTS PODS LOOPS ADDS DELS\n
+ *         ADDS calls, then DELS calls, each as above    WALL OPERATIONS\n then of each
  *                                                       OP POD NS EXIT\n, then ERRLEN\n err
  *
  * Strings are NUL-terminated: the argument vector, then the environment.  In a
  * churn, each client runs OPS (A for ADD, D for DEL, or AD) on its own pods,
- * one after the other; @POD@ in a string or a standard input stands for the
- * pod's number, @PREV@ for what ADD printed.
+ * one after the other.  An operation is its calls, one after the other up to
+ * the first that fails; it takes what they take together.  In a string or a
+ * standard input @POD@ stands for the pod's number, @POD+N@ for that and N,
+ * and @PREV@ for what the last call of an ADD of this pod has printed, in this
+ * churn or in one before it.
  */
 #define _GNU_SOURCE
+#include "exec_runner.h"
+
 #include <errno.h>
 #include <fcntl.h>
 #include <poll.h>
 #include <sched.h>
 #include <stdarg.h>
-#include <stdatomic.h>
 #include <stdbool.h>
-#include <stdint.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/mman.h>
 #include <sys/mount.h>
 #include <sys/resource.h>
 #include <sys/wait.h>
 #include <time.h>
 #include <unistd.h>
 
-#define STREAM_MAX (1 << 22) /* what is kept of a child's output */
-#define STDIN_MAX  (1 << 16) /* fits a pipe, so it is written before the start */
-#define STRINGS    256       /* arguments and environment entries of one call */
+#define STDIN_MAX (1 << 16) /* fits a pipe, so it is written before the start */
 
-struct stream {
-    size_t length;
-    char bytes[STREAM_MAX];
-};
-
-struct call {
-    char *argv[STRINGS];
-    char *envp[STRINGS];
-    const char *input;
-    size_t input_length;
-};
-
-struct outcome {
-    int64_t ns;
-    int64_t cpu_ns;
-    int exit_code;
-    struct stream out;
-    struct stream err;
-};
-
-static void die(const char *format, ...) __attribute__((format(printf, 1, 2), noreturn));
-
-static void die(const char *format, ...)
+void die(const char *format, ...)
 {
     va_list ap;
 
@@ -77,7 +55,7 @@ static void die(const char *format, ...)
     _exit(2);
 }
 
-static int64_t now(void)
+int64_t now(void)
 {
     struct timespec ts;
 
@@ -107,7 +85,7 @@ static bool take(int fd, struct stream *stream)
     return n > 0;
 }
 
-static void run(const struct call *call, struct outcome *outcome)
+void run(const struct call *call, struct outcome *outcome)
 {
     int in[2], out[2], err[2], status;
     struct rusage usage;
@@ -190,26 +168,40 @@ static void free_strings(char **strings)
         free(*strings);
 }
 
-static void answer_call(const char *line)
+void read_call(const char *line, struct call *call)
 {
-    static char input[STDIN_MAX];
-    static struct outcome outcome;
-    struct call call = {.input = input};
     size_t argc, envc;
 
-    if (sscanf(line, "call %zu %zu %zu", &argc, &envc, &call.input_length) != 3 ||
-        call.input_length > sizeof(input))
+    if (sscanf(line, "call %zu %zu %zu", &argc, &envc, &call->input_length) != 3 ||
+        call->input_length > STDIN_MAX)
         die("bad request: %s", line);
-    read_strings(call.argv, argc);
-    read_strings(call.envp, envc);
-    read_exactly(input, call.input_length);
+    read_strings(call->argv, argc);
+    read_strings(call->envp, envc);
+    call->input = calloc(1, call->input_length + 1);
+    if (!call->input)
+        die("out of memory");
+    read_exactly(call->input, call->input_length);
+}
+
+void free_call(struct call *call)
+{
+    free_strings(call->argv);
+    free_strings(call->envp);
+    free(call->input);
+}
+
+static void answer_call(const char *line)
+{
+    static struct outcome outcome;
+    struct call call;
+
+    read_call(line, &call);
     run(&call, &outcome);
     (void)printf("%lld %lld %d %zu %zu\n", (long long)outcome.ns, (long long)outcome.cpu_ns,
                  outcome.exit_code, outcome.out.length, outcome.err.length);
     (void)fwrite(outcome.out.bytes, 1, outcome.out.length, stdout);
     (void)fwrite(outcome.err.bytes, 1, outcome.err.length, stdout);
-    free_strings(call.argv);
-    free_strings(call.envp);
+    free_call(&call);
 }
 
 /* Pods: network namespaces, pinned as `ip netns add` does. */
@@ -242,164 +234,6 @@ static void answer_pods(const char *line)
     for (long i = 0; i < count; i++)
         make_pod(prefix, i);
     (void)puts("ok");
-}
-
-/* Churn: several clients at once. */
-
-struct sample {
-    char op;
-    int exit_code;
-    long pod;
-    int64_t ns;
-};
-
-struct churn {
-    char ops[3];
-    long clients, pods, loops;
-    char *argv[STRINGS];
-    char *add_envp[STRINGS];
-    char *del_envp[STRINGS];
-    char *add_input;
-    char *del_input;
-};
-
-/* Shared by the clients; each writes its own samples. */
-struct board {
-    atomic_long ready;
-    atomic_int go;
-    atomic_int failed;
-    char error[4096];
-    struct sample samples[];
-};
-
-/* A copy of `text` with the placeholders filled in; the caller frees it. */
-static char *fill(const char *text, long pod, const struct stream *prev)
-{
-    char *result = NULL;
-    size_t length;
-    FILE *stream = open_memstream(&result, &length);
-
-    if (!stream)
-        die("out of memory");
-    while (*text) {
-        if (!strncmp(text, "@POD@", 5)) {
-            (void)fprintf(stream, "%ld", pod);
-            text += 5;
-        } else if (!strncmp(text, "@PREV@", 6)) {
-            (void)fwrite(prev->bytes, 1, prev->length, stream);
-            text += 6;
-        } else {
-            (void)fputc(*text++, stream);
-        }
-    }
-    (void)fclose(stream);
-    return result;
-}
-
-static void fill_strings(char **to, char *const *from, long pod)
-{
-    for (; *from; from++)
-        *to++ = fill(*from, pod, NULL);
-    *to = NULL;
-}
-
-static void one(const struct churn *churn, char op, long pod, const struct stream *prev,
-                struct outcome *outcome, struct sample *sample, struct board *board)
-{
-    struct call call = {0};
-    char *input = fill(op == 'A' ? churn->add_input : churn->del_input, pod, prev);
-
-    fill_strings(call.argv, churn->argv, pod);
-    fill_strings(call.envp, op == 'A' ? churn->add_envp : churn->del_envp, pod);
-    call.input = input;
-    call.input_length = strlen(input);
-    run(&call, outcome);
-    *sample = (struct sample){op, outcome->exit_code, pod, outcome->ns};
-    if (outcome->exit_code && !atomic_exchange(&board->failed, 1))
-        (void)snprintf(board->error, sizeof(board->error), "%.*s%.*s", (int)outcome->out.length,
-                       outcome->out.bytes, (int)outcome->err.length, outcome->err.bytes);
-    free_strings(call.argv);
-    free_strings(call.envp);
-    free(input);
-}
-
-static void client(const struct churn *churn, long number, struct board *board)
-{
-    struct outcome *added = calloc(1, sizeof(*added)), *deleted = calloc(1, sizeof(*deleted));
-
-    if (!added || !deleted)
-        die("out of memory");
-    atomic_fetch_add(&board->ready, 1);
-    while (!atomic_load(&board->go))
-        (void)usleep(1000);
-    for (long loop = 0; loop < churn->loops; loop++) {
-        for (long pod = number; pod < churn->pods; pod += churn->clients) {
-            long first = (loop * churn->pods + pod) * (long)strlen(churn->ops);
-            struct sample *sample = &board->samples[first];
-
-            if (strchr(churn->ops, 'A'))
-                one(churn, 'A', pod, NULL, added, sample++, board);
-            if (strchr(churn->ops, 'D'))
-                one(churn, 'D', pod, &added->out, deleted, sample, board);
-        }
-    }
-    _exit(0);
-}
-
-static void answer_churn(const char *line)
-{
-    struct churn churn;
-    size_t argc, addc, delc, add_length, del_length;
-
-    if (sscanf(line, "churn %2s %ld %ld %ld %zu %zu %zu %zu %zu", churn.ops, &churn.clients,
-               &churn.pods, &churn.loops, &argc, &addc, &delc, &add_length, &del_length) != 9)
-        die("bad request: %s", line);
-    read_strings(churn.argv, argc);
-    read_strings(churn.add_envp, addc);
-    read_strings(churn.del_envp, delc);
-    churn.add_input = calloc(1, add_length + 1);
-    churn.del_input = calloc(1, del_length + 1);
-    if (!churn.add_input || !churn.del_input)
-        die("out of memory");
-    read_exactly(churn.add_input, add_length);
-    read_exactly(churn.del_input, del_length);
-
-    long calls = (long)strlen(churn.ops) * churn.loops * churn.pods;
-    size_t size = sizeof(struct board) + (size_t)calls * sizeof(struct sample);
-    struct board *board =
-        mmap(NULL, size, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
-
-    if (board == MAP_FAILED)
-        die("mmap: %s", strerror(errno));
-    for (long i = 0; i < churn.clients; i++) {
-        pid_t pid = fork();
-
-        if (pid == 0)
-            client(&churn, i, board);
-        if (pid < 0)
-            die("fork: %s", strerror(errno));
-    }
-    while (atomic_load(&board->ready) < churn.clients)
-        (void)usleep(1000);
-    int64_t start = now();
-    atomic_store(&board->go, 1);
-    for (long left = churn.clients; left > 0; left--) {
-        int status;
-
-        if (wait(&status) < 0 || status != 0)
-            die("a client failed");
-    }
-    (void)printf("%lld %ld\n", (long long)(now() - start), calls);
-    for (long i = 0; i < calls; i++)
-        (void)printf("%c %ld %lld %d\n", board->samples[i].op, board->samples[i].pod,
-                     (long long)board->samples[i].ns, board->samples[i].exit_code);
-    (void)printf("%zu\n%s", strlen(board->error), board->error);
-    (void)munmap(board, size);
-    free(churn.add_input);
-    free(churn.del_input);
-    free_strings(churn.argv);
-    free_strings(churn.add_envp);
-    free_strings(churn.del_envp);
 }
 
 int main(void)

@@ -12,13 +12,16 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, ClassVar, Protocol
 
 from benchmarks.harness import require
-from benchmarks.workloads import Pod, address_of, cni_env, encode
+from benchmarks.node import Request
+from benchmarks.workloads import address_of, cni_env, encode, every_pod, template
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
     from benchmarks.node import Churn, Node, Outcome
-    from benchmarks.workloads import Network
+    from benchmarks.workloads import Network, Pod
+
+PREVIOUS = "@PREV@"  # of a pod of a churn
 
 
 @dataclass(slots=True, frozen=True)
@@ -93,14 +96,22 @@ class Plugins:
         return done
 
     def attach(self, pod: Pod, network: Network) -> Attached:
-        """ADD."""
-        done = self.call(network.kind, "ADD", pod, network.conf())
-        return Attached(done.ns, done.cpu_ns, address_of(done.out), done.out)
+        """ADD of each plugin with the result of the one before it."""
+        ns = cpu_ns = 0
+        out = b""
+        for plugin in network.plugins(pod):
+            conf = network.whole(plugin, out and json.loads(out))
+            done = self.call(plugin["type"], "ADD", pod, conf)
+            ns, cpu_ns, out = ns + done.ns, cpu_ns + done.cpu_ns, done.out
+        return Attached(ns, cpu_ns, address_of(out), out)
 
     def detach(self, pod: Pod, network: Network, attached: Attached) -> int:
-        """DEL with the ADD's result, as a runtime passes it from its cache."""
-        conf = {**network.conf(), "prevResult": json.loads(attached.result)}
-        return self.call(network.kind, "DEL", pod, conf).ns
+        """DEL, the last plugin first, with the ADD's result, as a runtime has it in its cache."""
+        result = json.loads(attached.result)
+        return sum(
+            self.call(plugin["type"], "DEL", pod, network.whole(plugin, result)).ns
+            for plugin in reversed(network.plugins(pod))
+        )
 
     def churn(
         self,
@@ -113,17 +124,17 @@ class Plugins:
         prefix: str = "pod",
     ) -> Churn:
         """Let several clients at once ADD and DEL pods; insist on success."""
-        conf = encode(network.conf())
-        with_result = conf[:-1] + b',"prevResult":@PREV@}'
-        every_pod = Pod(f"/run/netns/{prefix}@POD@", f"{prefix}@POD@")
-        requests = []
-        for command, stdin in (("ADD", conf), ("DEL", with_result if "A" in ops else conf)):
-            env = {**cni_env(command, every_pod, self.directory), **self.env}
-            requests.append((env, stdin))
+        pod = every_pod(prefix)
+        first, *others = network.plugins(pod)
         done = self.node.churn(
-            [f"{self.directory}/{network.kind}"],
-            requests[0],
-            requests[1],
+            [
+                self._request("ADD", pod, network.whole(first)),
+                *(self._request("ADD", pod, network.whole(each, PREVIOUS)) for each in others),
+            ],
+            [
+                self._request("DEL", pod, network.whole(each, PREVIOUS))
+                for each in (*reversed(others), first)
+            ],
             clients=clients,
             pods=pods,
             loops=loops,
@@ -131,6 +142,11 @@ class Plugins:
         )
         require(not any(sample.exit_code for sample in done.samples), f"{self.name}: {done.error}")
         return done
+
+    def _request(self, command: str, pod: Pod, conf: Mapping[str, Any]) -> Request:
+        """Return one call of a churn."""
+        env = {**cni_env(command, pod, self.directory), **self.env}
+        return Request([f"{self.directory}/{conf['type']}"], env, template(conf))
 
     def close(self) -> None:
         """End what was started: nothing."""

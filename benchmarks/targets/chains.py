@@ -1,7 +1,4 @@
-"""Chains of plugins: executed one after the other, or run in the process of a runtime.
-
-``chain_of`` says which plugins follow the network's own one.
-"""
+"""Chains of plugins that run in the process of a runtime."""
 
 from __future__ import annotations
 
@@ -13,65 +10,16 @@ from typing import TYPE_CHECKING, Any, ClassVar
 
 from benchmarks.harness import require
 from benchmarks.node import PATH
-from benchmarks.targets import Attached, Plugins
-from benchmarks.targets.reference import Reference
-from benchmarks.targets.service import Service, installed_version, why_missing
-from benchmarks.workloads import address_of
+from benchmarks.targets import Attached
+from benchmarks.targets.service import installed_version, why_missing
+from benchmarks.workloads import address_of, conf_list
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
-
-    from benchmarks.node import Node, Outcome
+    from benchmarks.node import Node
     from benchmarks.workloads import Network, Pod
 
 NOWHERE = "/nowhere"  # a CNI_PATH in which there is no program at all
 START_SECONDS = 20
-
-
-def chain_of(network: Network) -> list[dict[str, Any]]:
-    """Return the plugins of the chain: the network's, port mappings of none, limits of none."""
-    conf = {key: v for key, v in network.conf().items() if key not in ("cniVersion", "name")}
-    portmap = {"type": "portmap", "capabilities": {"portMappings": True}}
-    bandwidth = {"type": "bandwidth", "capabilities": {"bandwidth": True}}
-    return [conf, portmap, bandwidth]
-
-
-class Executed(Plugins):
-    """A chain of programs, without anything that a runtime does in between."""
-
-    def attach(self, pod: Pod, network: Network) -> Attached:
-        """ADD of each plugin with the result of the one before it."""
-        ns = cpu_ns = 0
-        result: Any = None
-        for conf in chain_of(network):
-            done = self._call("ADD", pod, network, conf, result)
-            ns, cpu_ns, result = ns + done.ns, cpu_ns + done.cpu_ns, json.loads(done.out)
-        out = json.dumps(result).encode()
-        return Attached(ns, cpu_ns, address_of(out), out)
-
-    def detach(self, pod: Pod, network: Network, attached: Attached) -> int:
-        """DEL of each plugin with the last result, from the last one to the first."""
-        result = json.loads(attached.result)
-        return sum(
-            self._call("DEL", pod, network, conf, result).ns for conf in reversed(chain_of(network))
-        )
-
-    def _call(
-        self, command: str, pod: Pod, network: Network, conf: Mapping[str, Any], result: Any
-    ) -> Outcome:
-        """Execute one plugin of the chain."""
-        whole = {"cniVersion": "1.0.0", "name": network.name, **conf}
-        if result is not None:
-            whole["prevResult"] = result
-        return self.call(conf["type"], command, pod, whole)
-
-
-class ReferenceChain(Executed, Reference):
-    """The Go plugins."""
-
-
-class ServiceChain(Executed, Service):
-    """cnifast's plugin binaries, with the service running."""
 
 
 class InProcess:
@@ -102,8 +50,7 @@ class InProcess:
 
     def open(self, network: Network) -> None:
         """Tell the program which network it is about."""
-        chain = {"cniVersion": "1.0.0", "name": network.name, "plugins": chain_of(network)}
-        self._ask(chain)
+        self._ask(conf_list(network))
 
     def attach(self, pod: Pod, network: Network) -> Attached:  # noqa: ARG002 - see Attacher
         """ADD of the whole chain."""

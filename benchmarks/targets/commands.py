@@ -13,7 +13,7 @@ from benchmarks.targets import Attached
 from benchmarks.targets.reference import DIRECTORY as REFERENCE
 from benchmarks.targets.reference import Reference
 from benchmarks.targets.service import DIRECTORY, Service, cnifast
-from benchmarks.workloads import address_of
+from benchmarks.workloads import address_of, conf_list
 
 if TYPE_CHECKING:
     from benchmarks.node import Node, Outcome
@@ -39,8 +39,7 @@ class Command:
 
     def open(self, network: Network) -> None:
         """Write the configuration."""
-        conf = {k: v for k, v in network.conf().items() if k not in ("cniVersion", "name")}
-        chain = {"cniVersion": "1.0.0", "name": network.name, "plugins": [conf]}
+        chain = conf_list(network)
         self.node.path(f"{NETDIR}/10-bench.conflist").write_text(json.dumps(chain))
 
     def attach(self, pod: Pod, network: Network) -> Attached:

@@ -102,15 +102,20 @@ _Noreturn static void become(const char *const *pythons, size_t count, char **ar
               interpreters[0], " or ", interpreters[1], ", or a service");
 }
 
-void shim_cold(struct shim_call *call, bool leave_service)
+/* Whether this binary was told its Python and the script that enters the cold path. */
+static bool is_told(void)
+{
+    return shim_place.python[0] != '\0' && shim_place.script[0] != '\0';
+}
+
+/* The start of the interpreter's command line, with the plugin's name; returns what follows it. */
+static char **put_command(char **arg, const char *plugin)
 {
     static char script_room[4096];
-    const char *python = shim_place.python, *script = shim_place.script;
-    bool told = python[0] != '\0' && script[0] != '\0';
-    char *argv[8], **arg = argv + 1;
+    const char *script = is_told()
+                             ? shim_place.script
+                             : beside(SHIM_BESIDE "/start.py", script_room, sizeof(script_room));
 
-    if (!told)
-        script = beside(SHIM_BESIDE "/start.py", script_room, sizeof(script_room));
     *arg++ = "-I";
     if (script)
         *arg++ = "-S";
@@ -118,12 +123,39 @@ void shim_cold(struct shim_call *call, bool leave_service)
     if (!script)
         *arg++ = "-c";
     *arg++ = (char *)(uintptr_t)(script ? script : from_installed);
-    *arg++ = (char *)(uintptr_t)call->plugin;
+    *arg++ = (char *)(uintptr_t)plugin;
+    return arg;
+}
+
+_Noreturn static void become_any(char **argv, char **env)
+{
+    const char *python = shim_place.python;
+
+    if (is_told())
+        become(&python, 1, argv, env);
+    become(interpreters, sizeof(interpreters) / sizeof(interpreters[0]), argv, env);
+}
+
+void shim_cold(struct shim_call *call, bool leave_service)
+{
+    char *argv[8], **arg = put_command(argv + 1, call->plugin);
+
     *arg++ = leave_service ? call->socket : NULL;
     *arg = NULL;
     restore_stdin(call->request.data + call->stdin_at, call->request.len - call->stdin_at);
-    if (told)
-        become(&python, 1, argv, cold_environment(call));
-    become(interpreters, sizeof(interpreters) / sizeof(interpreters[0]), argv,
-           cold_environment(call));
+    become_any(argv, cold_environment(call));
+}
+
+void shim_program(const char *plugin, char *const words[], char **envp)
+{
+    static char *argv[64];
+    char **arg = put_command(argv + 1, plugin);
+
+    for (; *words; words++) {
+        if (arg + 1 >= argv + sizeof(argv) / sizeof(argv[0]))
+            SHIM_FAIL(SHIM_INVALID_ENVIRONMENT, "too many arguments");
+        *arg++ = *words;
+    }
+    *arg = NULL;
+    become_any(argv, envp);
 }

@@ -148,7 +148,13 @@ static void settle_mode(struct shim_call *call)
                   "the path of the service's socket is not absolute or too long");
 }
 
-int shim_main(const char *argv0, char **envp)
+/* `dhcp daemon ...` keeps leases, as that of the reference does; there is no other such program. */
+static bool is_program(const char *plugin, char *const argv[])
+{
+    return argv[0] && argv[1] && shim_streq(plugin, "dhcp") && shim_streq(argv[1], "daemon");
+}
+
+int shim_main(char *const argv[], char **envp)
 {
     static struct shim_call call;
     const char *command = shim_env_get(envp, "CNI_COMMAND");
@@ -156,8 +162,10 @@ int shim_main(const char *argv0, char **envp)
     const char *why = "";
 
     fill_stdio();
-    call.plugin = shim_plugin_name(argv0);
+    call.plugin = shim_plugin_name(argv[0]);
     call.envp = envp;
+    if (is_program(call.plugin, argv))
+        shim_program(call.plugin, argv + 1, envp);
     if (!command || !*command)
         return about(call.plugin);
     if (shim_streq(command, "VERSION"))

@@ -45,7 +45,7 @@ enum shim_outcome {
 };
 
 /* shim.c: the exit status of the whole call. */
-int shim_main(const char *argv0, char **envp);
+int shim_main(char *const argv[], char **envp);
 _Noreturn void shim_start(long *stack);
 
 /* shim.c: report CNI error `code` on standard output and exit; `parts` ends with NULL. */
@@ -63,6 +63,12 @@ enum shim_outcome shim_forward(struct shim_call *call, const char **ret_why);
 
 /* cold.c: become the interpreter.  With `leave_service` it starts a service for the next call. */
 _Noreturn void shim_cold(struct shim_call *call, bool leave_service);
+
+/*
+ * cold.c: become the interpreter for what is no call but a program of its own, with these words
+ * behind the plugin's name, the last one NULL.
+ */
+_Noreturn void shim_program(const char *plugin, char *const words[], char **envp);
 
 extern const struct shim_place shim_place;
 

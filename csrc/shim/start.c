@@ -52,5 +52,5 @@ void shim_start(long *stack)
     long argc = stack[0];
     char **argv = (char **)(stack + 1);
 
-    sys_exit(shim_main(argc > 0 ? argv[0] : NULL, argv + argc + 1));
+    sys_exit(shim_main(argv, argv + argc + 1));
 }

@@ -321,7 +321,7 @@ _TYPES = [
     Bad(
         "type-ipam-in-nowhere",
         "bridge",
-        {"ipam": {"type": "dhcp"}},
+        {"ipam": {"type": "calico-ipam"}},
         ("failed to find plugin", "/nonexistent"),
         env={"PATH": "/nonexistent:/dev/null:/etc/passwd"},
     ),

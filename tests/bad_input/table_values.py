@@ -42,7 +42,7 @@ _BRIDGE = [
     _bridge("name-is-lo", ('"lo" already exists but is not a bridge',), bridge="lo"),
     _bridge("name-is-port", ('"m0" already exists but is not a bridge',), bridge="m0"),
     *(
-        _bridge(f"mtu-{value}", f"invalid MTU {value}" if value != 1 else "mtu", differs, mtu=value)
+        _bridge(f"mtu-{value}", f"invalid MTU {value}", differs, mtu=value)
         for value, differs in (
             (-1, _MTU),
             (-(2**63), _MTU),

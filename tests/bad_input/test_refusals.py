@@ -10,6 +10,7 @@ import pytest
 
 from bad_input import (
     table_calls,
+    table_dhcp,
     table_firewall,
     table_flannel,
     table_interfaces,
@@ -31,7 +32,7 @@ if TYPE_CHECKING:
 TABLES = (
     *(table_calls, table_types, table_values),
     *(table_flannel, table_limits, table_meta, table_interfaces),
-    *(table_firewall,),
+    *(table_firewall, table_dhcp),
 )
 TABLE = [row for table in TABLES for row in table.TABLE]
 

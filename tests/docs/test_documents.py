@@ -14,6 +14,8 @@ import pytest
 from jsonschema import Draft202012Validator
 
 from cnifast.cli import confschema
+from cnifast.cli.install import BINARY
+from cnifast.plugins import NAMES
 from cnifast.service.settings import Settings
 from helpers import ways
 from helpers.document import remarked
@@ -60,6 +62,8 @@ def test_commands_work(path: Path, node: Node, tmp_path: Path) -> None:
     if any(remark.text.count("/usr/lib/cni") for _, remark in remarked(path)):
         assert os.path.isdir("/usr/lib/cni"), "needs Debian's containernetworking-plugins"
     examples = runnable(path)
+    if any(re.search(r"doctor|plugins install", code) for _, code, _ in examples):
+        ways.need_own_installation()
     script = ["set -eu"]
     for number, (_, code, _) in enumerate(examples):
         script += ["{", code.rstrip("\n"), f"}} >{tmp_path}/{number}.out", f"echo {number} >&2"]
@@ -122,6 +126,33 @@ def test_links_lead_somewhere(path: Path) -> None:
     for target in re.findall(r"\]\(([^)#]+)", path.read_text()):
         if "://" not in target:
             assert (path.parent / target).exists(), target
+
+
+REFERENCE = {
+    *("bandwidth", "bridge", "dhcp", "dummy", "firewall", "host-device", "host-local", "ipvlan"),
+    *("loopback", "macvlan", "portmap", "ptp", "sbr", "static", "tap", "tuning", "vlan", "vrf"),
+}
+MISSING = re.compile(r"^\* The reference's (.+?) (?:is|are) not replaced yet", re.MULTILINE)
+
+
+def test_plugins_of_the_readme() -> None:
+    """README names the plugins that there are, and those of the reference that there are not."""
+    text = (ROOT / "README.md").read_text()
+    listed = re.search(r"^cnifast replaces (.+?):", text, re.MULTILINE | re.DOTALL)
+    assert listed
+    assert sorted(re.split(r",\s+|\s+and\s+", listed[1])) == sorted(NAMES)
+    missing = re.search(
+        r"^\* The reference's (.+?) (?:is|are) not replaced yet", text, re.MULTILINE
+    )
+    names = re.split(r", | and ", missing[1]) if missing else []
+    assert sorted(names) == sorted(REFERENCE - set(NAMES))
+
+
+def test_size_of_a_binary() -> None:
+    """README says how large a plugin binary is."""
+    said = re.search(r"A plugin binary is about (\d+) kB", (ROOT / "README.md").read_text())
+    assert said
+    assert abs(int(said[1]) * 1000 - os.path.getsize(BINARY)) < 1500
 
 
 def test_documents_were_found() -> None:

@@ -36,7 +36,7 @@ def test_every_example_works(clean_node: Node, tmp_path: Path) -> None:
     assert (shell, python) == ("sh", "python")
     shown = run("sh", "-ec", f'PATH="{Path(sys.executable).parent}:$PATH"\n{command}')
     assert len(re.findall(r"^default/pod-\d+ +10\.244\.\S+ fd00:\S+$", shown, re.MULTILINE)) == 20
-    assert "what is left: nothing" in shown
+    assert "what is left of the pods: nothing" in shown
     (tmp_path / "example.py").write_text(code)
     assert run(sys.executable, f"{tmp_path}/example.py") == "10.244.1.2 fd00:10:244:1::2\n"
     assert clean_node.link_names() >= {"cbr0"}

@@ -11,6 +11,11 @@ import threading
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+import pytest
+
+from cnifast.cli.install import SCRIPT
+from cnifast.cli.owner import weakness
+
 from .plugin import BinaryRunner, Outcome
 
 if TYPE_CHECKING:
@@ -20,6 +25,13 @@ NAMES = ("inproc", "cold", "warm")
 COMMAND = str(Path(sys.executable).with_name("cnifast"))
 _WORKER = str(Path(__file__).with_name("inproc_worker.py"))
 _STOP_SECONDS = 20
+
+
+def need_own_installation() -> None:
+    """Skip the test when somebody else could change what root runs here; commands refuse that."""
+    weak = weakness(sys.executable, SCRIPT)
+    if weak:
+        pytest.skip(f"needs a checkout and a Python of root's: {weak}")
 
 
 def cold(directory: str) -> BinaryRunner:

@@ -38,11 +38,20 @@ def test_pods_come_and_go(clean_node: Node, workers: int) -> None:
         assert len({pod[2] for pod in found[first : first + 20]}) == 20
     assert lines[PODS] == f"200 pods, 20 at a time, {workers} workers"
     rates = [
-        re.fullmatch(r"pods per second, [a-z ]+: (\d+)", line) for line in lines[PODS + 1 : -1]
+        re.fullmatch(r"pods per second, [a-z ]+: (\d+)", line) for line in lines[PODS + 1 : -2]
     ]
     assert len(rates) == 3
     assert all(rate and int(rate[1]) > 0 for rate in rates)
-    assert lines[-1] == "what is left: nothing"
+    assert lines[-2] == "what is left of the pods: nothing"
+    # All that an observer finds, and the records of the addresses.
+    listed = json.loads(clean_node.run("nft -j list chains"))["nftables"]
+    chains = [entry["chain"] for entry in listed if "chain" in entry]
+    assert [(c["family"], c["table"], c["name"]) for c in chains] == [
+        ("inet", "cnifast", "cluster")
+    ]
+    stays = lines[-1].removeprefix("what stays for the next ones: ").split(", ")
+    assert stays[:2] == ["bridge cbr0", "table inet cnifast with cluster"]
+    assert {"net.ipv4.ip_forward=1", "records of network kubenet"} <= set(stays)
     assert done.stderr == ""
     for folder in ("networks/kubenet", "results"):
         assert not [p for p in Path("/var/lib/cni", folder).iterdir() if "244" in p.name]
@@ -69,8 +78,17 @@ def test_pods_that_cannot_be_set_up(clean_node: Node) -> None:
     assert done.stderr.count("cannot set up pod default/pod-") == 3
     assert "no IP addresses available" in done.stderr
     assert done.stdout.count("default/pod-") == 1
-    assert "what is left: nothing" in done.stdout
+    assert "what is left of the pods: nothing" in done.stdout
     assert clean_node.strays() == []
+
+
+def test_once_more(clean_node: Node) -> None:
+    """What was there before is not named."""
+    arguments = ("--here", "--pods", "1", "--json")
+    first, second = (json.loads(demo(*arguments).stdout) for _ in range(2))
+    assert "bridge cbr0" in first["stays"]
+    assert (first["left"], second["left"], second["stays"]) == ([], [], [])
+    assert clean_node.link_names() >= {"cbr0"}
 
 
 def test_networks_of_a_directory(clean_node: Node, tmp_path: Path) -> None:
@@ -99,4 +117,4 @@ def test_options_that_make_no_sense(arguments: tuple[str, str]) -> None:
     """A wrong option is refused with the usage before anything happens."""
     done = demo(*arguments)
     assert done.returncode == 2
-    assert f"argument {arguments[0]}: invalid" in done.stderr
+    assert f"error: argument {arguments[0]}: " in done.stderr

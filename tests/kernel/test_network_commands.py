@@ -167,7 +167,11 @@ def test_gc(node: Node, shell: Shell, blue: Any) -> None:
     assert "eth0" not in node.link_names(blue)
     assert "eth0" in node.link_names(green)
     assert [path.name for path in CACHE.iterdir()] == ["mynet-green-eth0"]
-    shell.ok("gc", "mynet", NETNS)
+    done = shell.run("gc", "mynet")
+    assert (done.returncode, done.stdout) == (2, "")
+    assert "cnifast gc: what stays? one --valid ID/IFNAME for each attachment" in done.stderr
+    assert "eth0" in node.link_names(green)
+    shell.ok("gc", "mynet", NETNS, "--none-valid")
     assert "eth0" not in node.link_names(green)
     assert (node.strays(), taken(), list(CACHE.iterdir())) == ([], [], [])
 
@@ -293,7 +297,10 @@ def test_unwritable_cache(node: Node, shell: Shell, blue: Any) -> None:
         ("add", "mynet", NETNS, "--timeout", "never"),
         ("gc",),
         ("gc", "--all", "mynet"),
+        ("gc", "mynet"),
         ("gc", "mynet", "--valid", "x"),
+        ("gc", "mynet", "--valid", "x/eth0", "--none-valid"),
+        ("status", "mynet", "--none-valid"),
         ("status",),
     ],
 )

@@ -12,6 +12,7 @@ import pytest
 
 from cnifast import __version__
 from cnifast.cli.install import install
+from helpers import ways
 from helpers.bench import PATIENCE, Bench, Service, left_service, wait_for
 
 if TYPE_CHECKING:
@@ -73,6 +74,7 @@ def test_settings_without_meaning_are_told(bench: Bench) -> None:
 
 def test_doctor_finds_the_service(bench: Bench, service: Service) -> None:
     """The doctor names the service, its build, and the binaries."""
+    ways.need_own_installation()
     install(str(bench.bin), ["bridge", "loopback"])
     (bench.bin / "static").write_text("theirs")
     (bench.bin / "static").chmod(0o755)
@@ -80,7 +82,7 @@ def test_doctor_finds_the_service(bench: Bench, service: Service) -> None:
     lines = {line[4:].split()[0]: line for line in done.stdout.splitlines()}
     assert done.returncode == 0, done.stdout
     assert f"process {service.pid}" in lines["service"]
-    assert f"this service is {__version__}" in lines["service"]
+    assert lines["service"].endswith(f" of user 0: this service is {__version__}")
     assert "works" in lines["cold"]
     assert f"cnifast {__version__}" in lines["bridge"]
     assert "not ours" in lines["static"]
@@ -90,6 +92,7 @@ def test_doctor_finds_the_service(bench: Bench, service: Service) -> None:
 
 def test_doctor_finds_what_is_wrong(bench: Bench) -> None:
     """What would make calls fail is found, and the status says so."""
+    ways.need_own_installation()
     bench.run_dir.chmod(0o777)
     bench.binary("bridge", python="/nonexistent/python")
     done = cnifast(bench, "doctor", str(bench.bin))
@@ -100,6 +103,7 @@ def test_doctor_finds_what_is_wrong(bench: Bench) -> None:
 
 def test_doctor_without_a_service(bench: Bench) -> None:
     """That nobody listens is in order, unless the service is required."""
+    ways.need_own_installation()
     assert cnifast(bench, "doctor", str(bench.bin)).returncode == 0
     done = cnifast(bench, "doctor", str(bench.bin), CNIFAST_SERVICE="required")
     assert done.returncode == 1

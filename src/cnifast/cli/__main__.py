@@ -15,6 +15,7 @@ COMMANDS = {
     "run": ("cnifast.cli.run", "run a program in a namespace that is attached to networks"),
     "version": ("cnifast.cli.version", "say which versions of the specification plugins speak"),
     "serve": ("cnifast.cli.serve", "answer the calls of plugin binaries, in the foreground"),
+    "dhcp": ("cnifast.cli.dhcp", "keep leases of DHCP servers without a service"),
     "plugins": ("cnifast.cli.install", "install plugin binaries, or list what is installed"),
     "ipam": ("cnifast.cli.ipam", "list or release the addresses that host-local handed out"),
     "schema": ("cnifast.cli.schema", "print the JSON Schema of configurations, or their reference"),
@@ -23,24 +24,66 @@ COMMANDS = {
 }
 
 
+EXIT_SIGINT = 128 + 2
+EXIT_BROKEN_PIPE = 128 + 13  # as if SIGPIPE had ended it
+_TAKES_SIGNALS_ITSELF = "serve"
+
+
 def main(argv: list[str] | None = None) -> int:
     """Run the command line; return the exit status."""
     arguments = sys.argv[1:] if argv is None else argv
-    if arguments and COMMANDS.get(arguments[0], ("",))[0] == "cnifast.cli.network":
-        # As a whole command it must not take longer than what it runs, so nothing else is loaded.
-        gc.disable()
-        from cnifast.cli.network import main as network
+    command = arguments[0] if arguments else ""
+    try:
+        if argv is None and command != _TAKES_SIGNALS_ITSELF:
+            from cnifast.cli.interrupt import SIGNALS
 
-        status = network(arguments[0], arguments[1:])
-        if argv is None:
-            # Nothing is left to be cleaned up, and the caller is waiting.
-            try:
-                sys.stdout.flush()
-            except OSError:
-                status = status or 1
-            os._exit(status)
-        return status
+            SIGNALS.watch()
+        if COMMANDS.get(command, ("",))[0] == "cnifast.cli.network":
+            return _network(command, arguments[1:], whole=argv is None)
+        status = _run(arguments)
+        sys.stdout.flush()
+    except BrokenPipeError:
+        # Whoever read has had enough; nothing is to be written at exit, either.
+        os.dup2(os.open(os.devnull, os.O_WRONLY | os.O_CLOEXEC), 1)
+        return EXIT_BROKEN_PIPE
+    except OSError as e:
+        os.dup2(os.open(os.devnull, os.O_WRONLY | os.O_CLOEXEC), 1)
+        sys.stderr.write(f"cnifast {command}: {e.strerror or e}\n")
+        return 1
+    except KeyboardInterrupt:  # before signals were taken, or in `serve`
+        sys.stderr.write(f"cnifast {command}: interrupted by SIGINT\n")
+        return EXIT_SIGINT
+    except BaseException as e:
+        ended: int | None = getattr(e, "exit_status", None)  # that of Interrupted
+        if ended is None:
+            raise
+        said = "; ".join([str(e), *getattr(e, "__notes__", ())])
+        sys.stderr.write(f"cnifast {command}: {said}\n")
+        return ended
+    return status
 
+
+def _network(command: str, arguments: list[str], *, whole: bool) -> int:
+    """Run a command that must not take longer than what it runs, so nothing else is loaded.
+
+    ``whole`` tells that the process ends with it.
+    """
+    gc.disable()
+    from cnifast.cli.network import main as network
+
+    status = network(command, arguments)
+    if whole:
+        # Nothing is left to be cleaned up, and the caller is waiting.
+        try:
+            sys.stdout.flush()
+        except OSError:
+            status = status or 1
+        os._exit(status)
+    return status
+
+
+def _run(arguments: list[str]) -> int:
+    """Run any other command; return the exit status."""
     from argparse import ArgumentParser, RawDescriptionHelpFormatter
 
     from cnifast import __version__

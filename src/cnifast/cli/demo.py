@@ -15,6 +15,7 @@ import time
 from cnifast.cli.install import install
 from cnifast.invoke import node
 from cnifast.kernel import Handle, NetNS, netns
+from cnifast.kernel.lasting import lasting
 from cnifast.kernel.nft import NftSocket
 from cnifast.protocol.ip import format_ip
 
@@ -40,6 +41,7 @@ INTERFACES = (("lo", LOOPBACK), ("eth0", NETWORK))
 CONTAINER = "demo"
 NETNS = f"/run/netns/{CONTAINER}"
 PLUGINS = "/run/plugins"
+STORE = f"{node.STORE}/networks/{NETWORK['name']}"
 MAIN_TABLE = 254
 
 
@@ -62,6 +64,7 @@ def run(args: Namespace) -> int:
 def _demonstrate() -> int:
     """Do what the demo is about, on the private node that this process is on already."""
     node.furnish()
+    before = lasting()
     install(PLUGINS)
     netns.create(NETNS)
     print(f"A node of its own, a container's namespace {NETNS}, and the network")
@@ -79,7 +82,11 @@ def _demonstrate() -> int:
     result = _call("ADD", "eth0", NETWORK)
     _call("DEL", "eth0", {**NETWORK, "prevResult": result})
     left = list(_left())
-    print(f"\nWhat is left: {', '.join(left) or 'nothing but the bridge, for the next container'}")
+    print(f"\nWhat is left of the container: {', '.join(left) or 'nothing'}")
+    print("What stays for the next one, and ends with this node here:")
+    for what in (*lasting(), f"directory {STORE}"):
+        if what not in before:
+            print(f"  {what}")
     return int(bool(left))
 
 
@@ -143,7 +150,7 @@ def _left() -> Iterator[str]:
     with NftSocket() as nft:
         for element in nft.masquerades("demo"):
             yield f"masquerading of {element.address}"
-    for directory, _, names in os.walk(f"{node.STORE}/networks/demo"):
+    for directory, _, names in os.walk(STORE):
         for name in names:
             if name != "lock" and not name.startswith("last_reserved_ip."):
                 yield os.path.join(directory, name)

@@ -10,6 +10,7 @@ import time
 from cnifast import __version__
 from cnifast.cli.features import missing
 from cnifast.cli.install import BINARY, DIRECTORY, SCRIPT, describe
+from cnifast.cli.owner import weakness
 from cnifast.invoke import shimfile
 from cnifast.kernel import KernelError
 from cnifast.plugins import NAMES
@@ -60,9 +61,13 @@ def examine(directory: str) -> Iterator[Finding]:
     if settings.mode != "required":
         yield _cold()
     yield os.path.exists(BINARY), "binary", BINARY
+    weak = weakness(os.path.abspath(sys.executable), SCRIPT)
+    yield not weak, "owner", weak or "nobody but root can change what binaries run"
+    known: dict[tuple[str, str], str] = {}
     for name in NAMES:
         path = os.path.join(directory, name)
-        yield _usable(path), name, describe(path)
+        weak = _weakness(path, known)
+        yield _usable(path) and not weak, name, "; ".join(filter(None, [describe(path), weak]))
 
 
 def _kernel() -> Finding:
@@ -118,6 +123,17 @@ def _usable(path: str) -> bool:
         return True
     python, script = found.entry(path)
     return os.path.exists(python) and (os.path.exists(script) if script else _has_package(python))
+
+
+def _weakness(path: str, known: dict[tuple[str, str], str]) -> str:
+    """Return who could change what the binary at a path runs, "" for nobody; most run the same."""
+    found = shimfile.examine(path)
+    if found is None:
+        return ""
+    entry = found.entry(path)
+    if entry not in known:
+        known[entry] = weakness(*entry) if entry[0] else ""
+    return known[entry]
 
 
 def _has_package(python: str) -> bool:

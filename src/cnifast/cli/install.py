@@ -7,6 +7,7 @@ import shutil
 import sys
 
 import cnifast
+from cnifast.cli.owner import weakness
 from cnifast.invoke import shimfile
 from cnifast.plugins import NAMES
 
@@ -35,7 +36,8 @@ def configure(parser: ArgumentParser) -> None:
     install_parser.add_argument(
         "--force",
         action="store_true",
-        help="also replace binaries that are not ours; they stay as NAME.orig",
+        help="also replace binaries that are not ours, which stay as NAME.orig, and install "
+        "binaries that run what others than root can change",
     )
     install_parser.add_argument(
         "--archive",
@@ -54,12 +56,28 @@ def run(args: Namespace) -> int:
             print(f"{name:12}{describe(os.path.join(args.directory, name))}")
         return 0
     try:
+        if not (args.force or args.archive):
+            _require_trust()
         for path in install(args.directory, args.names, force=args.force, archive=args.archive):
             print(path)
     except (InstallError, OSError, ValueError) as e:
         print(f"cnifast: {e}", file=sys.stderr)
         return 1
     return 0
+
+
+def _require_trust() -> None:
+    """Refuse binaries that would have root run what somebody else can change.
+
+    Raises:
+        InstallError: they would; the first such path is named.
+    """
+    weak = weakness(os.path.abspath(sys.executable), SCRIPT)
+    if weak:
+        raise InstallError(
+            f"{weak}, and a plugin binary would have root run it: install cnifast as root, "
+            "in /opt/cnifast for example, or say --force"
+        )
 
 
 def describe(path: str) -> str:

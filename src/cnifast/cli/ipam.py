@@ -6,6 +6,7 @@ import json
 import sys
 import time
 
+from cnifast.invoke.options import attachment, kind, patience
 from cnifast.ipam.listing import entries, networks
 from cnifast.ipam.store import LOCK_WAIT_MS, Store
 from cnifast.protocol.errors import CNIError
@@ -35,14 +36,18 @@ def configure(parser: ArgumentParser) -> None:
     gc.add_argument("network", metavar="NETWORK")
     valid = gc.add_mutually_exclusive_group(required=True)
     valid.add_argument(
-        "--valid", metavar="ID/IFNAME", nargs="+", help="attachments to keep, CONTAINER/INTERFACE"
+        "--valid",
+        metavar="ID/IFNAME",
+        type=kind(attachment),
+        nargs="+",
+        help="attachments to keep, CONTAINER/INTERFACE",
     )
     valid.add_argument("--stdin", action="store_true", help="read the attachments to keep")
     valid.add_argument("--none-valid", action="store_true", help="release everything")
     gc.add_argument(
         "--lock-wait",
         metavar="SECONDS",
-        type=float,
+        type=kind(patience),
         default=LOCK_WAIT_MS / 1000,
         help="how long to wait for the network's lock (default: %(default)g)",
     )
@@ -97,22 +102,11 @@ def _when(since: float) -> str:
 
 def _gc(args: Namespace) -> int:
     """Release what is nobody's, and print it."""
-    if args.stdin:
-        valid = _attachments(json.load(sys.stdin))
-    else:
-        valid = [_attachment(text) for text in args.valid or ()]
+    valid = _attachments(json.load(sys.stdin)) if args.stdin else args.valid or []
     store = Store(args.network, args.data_dir, lock_wait_ms=int(args.lock_wait * 1000))
     for address in store.gc(valid):
         print(address)
     return 0
-
-
-def _attachment(text: str) -> tuple[str, str]:
-    """Return (container ID, interface name) of CONTAINER/INTERFACE."""
-    container_id, slash, ifname = text.partition("/")
-    if not (container_id and slash and ifname):
-        raise ValueError(f"not of the form CONTAINER/INTERFACE: {text}")
-    return container_id, ifname
 
 
 def _attachments(document: object) -> list[tuple[str, str]]:

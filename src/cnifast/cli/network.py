@@ -9,7 +9,9 @@ from __future__ import annotations
 import os
 import sys
 
+from cnifast.cli.interrupt import EXIT_SIGNAL, GRACE, SIGNALS, Interrupted
 from cnifast.cli.run_plugins import Plugins
+from cnifast.invoke.options import attachment, seconds
 from cnifast.libcni.api import CNIConfig
 from cnifast.libcni.conf import ConfigError, RuntimeConf
 from cnifast.libcni.files import load_all, load_network_conf
@@ -33,13 +35,15 @@ EXIT_USAGE = 2
 USAGE = """\
 usage: cnifast add|del|check NETWORK NETNS    attach, detach or check a container's namespace
        cnifast add|del|check --all NETNS      the same for all networks, in lexical order of files
-       cnifast gc NETWORK [NETNS]             release what belongs to no valid attachment
+       cnifast gc NETWORK [NETNS] --valid ID/IFNAME ... | --none-valid
+                                              release what belongs to no valid attachment
        cnifast status NETWORK [NETNS]         say whether an attachment would be possible now
 
   -i, --ifname NAME     interface in the container (default: $CNI_IFNAME, else eth0)
   --container-id ID     of the container (default: made from NETNS, as cnitool does)
   --timeout SECONDS     kill a plugin's program that takes longer (default: wait for it)
-  --valid ID/IFNAME     of gc, any number of times: an attachment that stays (default: none does)
+  --valid ID/IFNAME     of gc, any number of times: an attachment that stays
+  --none-valid          of gc: none stays; everything of the network is detached
 
   NETCONFPATH   directory of .conflist, .conf and .json files (default: /etc/cni/net.d)
   CNI_PATH      directories of plugins (default: /opt/cni/bin)
@@ -55,7 +59,9 @@ class UsageError(Exception):
 class Options:
     """What the command line says."""
 
-    __slots__ = ("all", "container_id", "ifname", "netns", "network", "timeout", "valid")
+    __slots__ = (
+        *("all", "container_id", "ifname", "netns", "network", "none_valid", "timeout", "valid"),
+    )
 
     def __init__(self) -> None:
         self.all = False
@@ -63,6 +69,7 @@ class Options:
         self.ifname = ""
         self.netns = ""
         self.network = ""
+        self.none_valid = False
         self.timeout: float | None = None
         self.valid: list[tuple[str, str]] = []
 
@@ -77,14 +84,16 @@ def main(command: str, arguments: Sequence[str]) -> int:
     except UsageError as e:
         sys.stderr.write(f"cnifast {command}: {e}\n{USAGE}")
         return EXIT_USAGE
-    plugins = Plugins(exits=True, timeout=options.timeout)
+    SIGNALS.grace = GRACE
     try:
-        _COMMANDS[command](CNIConfig(plugin_path(), plugins.exec), options)
+        plugins = Plugins(exits=True, timeout=options.timeout)
+        try:
+            _COMMANDS[command](CNIConfig(plugin_path(), plugins.exec), options)
+        finally:
+            plugins.leave_service()
     except CNIError as e:
         sys.stderr.write(f"cnifast {command}: {describe(e)}\n")
-        return 1
-    finally:
-        plugins.leave_service()
+        return EXIT_SIGNAL + SIGNALS.number if SIGNALS.is_set else 1
     return 0
 
 
@@ -108,6 +117,9 @@ def parse(command: str, arguments: Sequence[str]) -> Options:
         if name == "--all" and not joined and command in ("add", "del", "check"):
             options.all = True
             continue
+        if word == "--none-valid" and command == "gc":
+            options.none_valid = True
+            continue
         if not word.startswith("-"):
             words.append(word)
             continue
@@ -117,39 +129,32 @@ def parse(command: str, arguments: Sequence[str]) -> Options:
             if not left:
                 raise UsageError(f"option {word} needs a value")
             value = left.pop(0)
-        if name == "--container-id":
-            options.container_id = value
-        elif name == "--timeout":
-            options.timeout = seconds(value)
-        elif name == "--valid":
-            options.valid.append(_attachment(value))
-        else:
-            options.ifname = value
+        try:
+            _take(options, name, value)
+        except ValueError as e:
+            raise UsageError(f"option {name}: {e}") from None
     _place(command, options, words)
+    if command == "gc" and options.none_valid == bool(options.valid):
+        raise UsageError(
+            "what stays? one --valid ID/IFNAME for each attachment that is in use, or --none-valid"
+        )
     return options
 
 
-def seconds(text: str) -> float:
-    """Return a time of which there is some.
+def _take(options: Options, name: str, value: str) -> None:
+    """Take an option with a value.
 
     Raises:
-        UsageError: it is none.
+        ValueError: the value is none for it.
     """
-    try:
-        value = float(text)
-    except ValueError:
-        value = 0
-    if not 0 < value < 1e6:
-        raise UsageError(f"not a time in seconds: {text}")
-    return value
-
-
-def _attachment(text: str) -> tuple[str, str]:
-    """Return (container ID, interface) of ID/IFNAME."""
-    container_id, _, ifname = text.partition("/")
-    if not container_id or not ifname:
-        raise UsageError(f"not of the form ID/IFNAME: {text}")
-    return container_id, ifname
+    if name == "--container-id":
+        options.container_id = value
+    elif name == "--timeout":
+        options.timeout = seconds(value)
+    elif name == "--valid":
+        options.valid.append(attachment(value))
+    else:
+        options.ifname = value
 
 
 def _place(command: str, options: Options, words: Sequence[str]) -> None:
@@ -305,13 +310,19 @@ def add_all(
 
     Raises:
         CNIError: an attachment failed; the ones before it are gone again.
+        Interrupted: the command is to end; all are gone again.
     """
     results: list[Result] = []
     try:
         for net, rt in attachments:
-            results.append(cni.add_network_list(net, rt))
+            results.append(cni.add_network_list(net, rt, cancel=SIGNALS))
+            SIGNALS.check()
     except BaseException as e:
-        for net, rt in reversed(attachments[: len(results)]):
+        SIGNALS.settle()
+        begun = len(results)
+        if isinstance(e, Interrupted) and e.torn:
+            begun += 1  # nobody knows how far that one came
+        for net, rt in reversed(attachments[:begun]):
             try:
                 cni.del_network_list(net, rt)
             except CNIError as also:
@@ -364,10 +375,10 @@ def _remembered(
     cni: CNIConfig, options: Options
 ) -> Iterable[tuple[NetworkConfigList, RuntimeConf]]:
     """Yield the attachments that the cache knows of, with the networks they were made by."""
-    for attachment in cni.get_cached_attachments(_owner(options)):
-        wanted = (attachment.network, attachment.rt.ifname)
+    for known in cni.get_cached_attachments(_owner(options)):
+        wanted = (known.network, known.rt.ifname)
         if options.all or wanted == (options.network, _ifname(options)):
-            yield attachment.load(), attachment.rt
+            yield known.load(), known.rt
 
 
 def _check(cni: CNIConfig, options: Options) -> None:

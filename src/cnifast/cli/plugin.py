@@ -25,16 +25,20 @@ def main(arguments: list[str]) -> NoReturn:
     """Run the call that environment and standard input describe, and exit as a plugin does.
 
     ``arguments`` are the plugin's name and, when a service is to be left for the next call,
-    the path of its socket.
+    the path of its socket.  `dhcp daemon` is no call but a daemon, as the reference has it.
     """
-    gc.disable()
     paths.complete()
+    if arguments[:2] == ["dhcp", "daemon"]:
+        from cnifast.cli.__main__ import main as command
+
+        sys.exit(command(arguments))
+    gc.disable()
     response = dispatch(
         arguments[0],
         os.environ,
         _read_stdin(),
         load,
-        place=Place(exits=True),
+        place=Place(exits=True, leaves_service=len(arguments) > 1),
         is_own_netns=_is_own_netns,
     )
     _write(2, response.stderr)

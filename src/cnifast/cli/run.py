@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import os
-import signal
 import sys
 
+from cnifast.cli.interrupt import GRACE, SIGNALS
 from cnifast.cli.network import (
     LOOPBACK,
     add_all,
@@ -19,6 +19,7 @@ from cnifast.cli.network import (
     require_declared,
 )
 from cnifast.cli.run_plugins import Plugins
+from cnifast.invoke.options import kind, seconds
 from cnifast.libcni import (
     CNIConfig,
     conf_from_bytes,
@@ -39,8 +40,6 @@ if TYPE_CHECKING:
 NAMESPACES = "/run/netns"
 LO = {"cniVersion": "1.0.0", "name": "lo", "type": LOOPBACK}
 EXIT_NOT_RUN = 126
-FORWARDED = (signal.SIGTERM, signal.SIGHUP)
-LEFT_TO_PROGRAM = (signal.SIGINT, signal.SIGQUIT)  # the terminal sends them to the program as well
 
 
 def configure(parser: ArgumentParser) -> None:
@@ -56,7 +55,7 @@ def configure(parser: ArgumentParser) -> None:
     parser.add_argument(
         "--timeout",
         metavar="SECONDS",
-        type=float,
+        type=kind(seconds),
         help="kill a plugin's program that takes longer (default: wait for it)",
     )
     parser.add_argument("program", metavar="PROGRAM")
@@ -65,14 +64,16 @@ def configure(parser: ArgumentParser) -> None:
 
 def run(args: Namespace) -> int:
     """Run the program; return its exit status, or 128 and the number of what killed it."""
-    plugins = Plugins(exits=True, timeout=args.timeout)
+    SIGNALS.grace = GRACE
     try:
-        return _run(CNIConfig(plugin_path(), plugins.exec), args)
+        plugins = Plugins(exits=True, timeout=args.timeout)
+        try:
+            return _run(CNIConfig(plugin_path(), plugins.exec), args)
+        finally:
+            plugins.leave_service()
     except (CNIError, OSError) as e:
         print(f"cnifast run: {describe(e) if isinstance(e, CNIError) else e}", file=sys.stderr)
         return 1
-    finally:
-        plugins.leave_service()
 
 
 def networks(names: Sequence[str] | None) -> list[NetworkConfigList]:
@@ -101,6 +102,7 @@ def _run(cni: CNIConfig, args: Namespace) -> int:
         try:
             return _program(path, [args.program, *args.arguments])
         finally:
+            SIGNALS.settle()
             del_all(cni, meant)
     finally:
         netns.remove(path)
@@ -108,17 +110,9 @@ def _run(cni: CNIConfig, args: Namespace) -> int:
 
 def _program(path: str, argv: Sequence[str]) -> int:
     """Run a program in a namespace; return its exit status."""
-    pid = os.fork()
-    if pid == 0:
+    if SIGNALS.fork() == 0:
         _become(path, argv)
-    for number in LEFT_TO_PROGRAM:
-        signal.signal(number, signal.SIG_IGN)
-    for number in FORWARDED:
-        signal.signal(number, lambda received, _: os.kill(pid, received))
-    status = os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1])
-    for number in FORWARDED:
-        signal.signal(number, signal.SIG_IGN)  # detaching is not to be interrupted
-    return status if status >= 0 else 128 - status
+    return SIGNALS.wait()
 
 
 def _become(path: str, argv: Sequence[str]) -> None:

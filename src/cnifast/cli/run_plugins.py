@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import os
 
+from cnifast.cli.settings import mode_and_socket
 from cnifast.invoke.process import ProcessCall, ProcessExec
 from cnifast.protocol.errors import CNIError
 
@@ -17,9 +18,6 @@ if TYPE_CHECKING:
     from cnifast.libcni.inprocess import InProcessExec
     from cnifast.protocol.result import Result
 
-CONFIG = "/etc/cnifast/config.toml"
-SOCKET = "/run/cnifast/cnifast.sock"
-
 
 class Plugins:
     """What runs the plugins of a command.
@@ -27,12 +25,15 @@ class Plugins:
     Args:
         exits: this process ends with the command.
         timeout: seconds after which the program of a plugin is killed.
+
+    Raises:
+        CNIError: the settings of the service make no sense.
     """
 
     __slots__ = ("_leave", "exec")
 
     def __init__(self, *, exits: bool, timeout: float | None = None) -> None:
-        mode, socket = _settings()
+        mode, socket = mode_and_socket()
         self._leave = ""
         if mode == "required" or (mode != "off" and os.path.exists(socket)):
             self.exec: Exec = _Programs(exits=exits, timeout=timeout)
@@ -55,7 +56,7 @@ class _Programs(ProcessExec):
     __slots__ = ("exits",)
 
     def __init__(self, *, exits: bool, timeout: float | None) -> None:
-        super().__init__(timeout=timeout)
+        super().__init__(timeout=timeout, apart=True)
         self.exits = exits
 
     def find_in_path(self, plugin: str, path: str) -> str:
@@ -82,11 +83,15 @@ class _Call(ProcessCall):
     def __init__(self, exec_: _Programs, args: Args) -> None:
         super().__init__(exec_, args)
         self._args = args
+        # Signals end the wait for a program; waiting for a file descriptor as well takes longer.
+        self._cancel = None
         self._exits = exec_.exits
         self._ours: Call | None = None
 
     def with_result(self, found: str, conf: Input) -> Result:
         """Run a plugin; see `cnifast.invoke.call.Call`."""
+        if self._args.cancel is not None:
+            self._args.cancel.check()
         if found:
             return super().with_result(found, conf)
         return self._here().with_result(found, conf)
@@ -117,22 +122,4 @@ def _here(*, exits: bool, timeout: float | None) -> InProcessExec:
     paths.complete()
     from cnifast.libcni.inprocess import InProcessExec
 
-    return InProcessExec(ProcessExec(timeout=timeout), exits=exits)
-
-
-def _settings() -> tuple[str, str]:
-    """Return mode and socket of the service, as far as choosing the faster way needs them.
-
-    The whole configuration is read by who depends on it; reading TOML takes longer than a call.
-    """
-    found = {"service": "auto", "socket": SOCKET}
-    try:
-        with open(CONFIG, encoding="utf-8") as file:
-            for line in file:
-                key, _, value = line.partition("=")
-                if key.strip() in found and value.lstrip().startswith('"'):
-                    found[key.strip()] = value.split('"')[1]
-    except (OSError, ValueError):
-        pass
-    mode = os.environ.get("CNIFAST_SERVICE") or found["service"]
-    return mode, os.environ.get("CNIFAST_SOCKET") or found["socket"]
+    return InProcessExec(ProcessExec(timeout=timeout, apart=True), exits=exits)

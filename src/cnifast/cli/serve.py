@@ -6,6 +6,7 @@ import os
 import sys
 
 from cnifast.cli import paths
+from cnifast.invoke.options import count, kind, whole
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -23,9 +24,18 @@ def configure(parser: ArgumentParser) -> None:
         "--socket", metavar="PATH", help="listen here (default: the configuration's, or systemd's)"
     )
     parser.add_argument(
-        "--idle", metavar="SECONDS", type=int, default=0, help="end when nobody called for so long"
+        "--idle",
+        metavar="SECONDS",
+        type=kind(whole),
+        default=0,
+        help="end when nobody called for so long (default: 0, never)",
     )
-    parser.add_argument("--threads", metavar="N", type=int, help="calls to work on at once")
+    parser.add_argument(
+        "--threads",
+        metavar="N",
+        type=kind(count),
+        help="calls to work on at once (default: the configuration's)",
+    )
 
 
 def run(args: Namespace) -> int:
@@ -56,9 +66,19 @@ def resident(socket: str, lock: int) -> NoReturn:
 
 def _serve(listener: Listener, threads: int, idle: int) -> int:
     """Run the service; return the exit status."""
+    from cnifast.ipam.dhcp.hosted import Hosted
     from cnifast.plugins import NAMES, load
     from cnifast.service import Server
     from cnifast.service.log import to_stderr
 
-    server = Server(listener, load, names=NAMES, threads=threads, idle=idle, log=to_stderr())
-    return 0 if server.run() else 1
+    log = to_stderr()
+    try:
+        dhcp = Hosted(log)
+    except (OSError, ValueError) as e:
+        print(f"cnifast: {e}", file=sys.stderr)
+        return 1
+    with dhcp:
+        server = Server(
+            listener, load, names=NAMES, threads=threads, idle=idle, guest=dhcp, log=log
+        )
+        return 0 if server.run() else 1

@@ -15,6 +15,7 @@ from cnifast.protocol.errors import INTERNAL, TRY_AGAIN_LATER
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
+    from typing import Any
 
     from cnifast.invoke.call import Cancel
 
@@ -34,6 +35,7 @@ def exec_plugin(
     timeout: float | None = None,
     cancel: Cancel | None = None,
     meanwhile: Callable[[], object] | None = None,
+    apart: bool = False,
 ) -> bytes:
     """Execute the program at ``path`` and return what it printed on standard output.
 
@@ -48,6 +50,7 @@ def exec_plugin(
         timeout: seconds until the program is killed; None waits for as long as it takes.
         cancel: what tells that the program is to be killed.
         meanwhile: what to do while the program is at work.
+        apart: keep the program out of our process group, so that Ctrl-C does not reach it.
 
     Raises:
         CNIError: the program failed; code and text are the program's own if it gave any.  Code
@@ -58,7 +61,8 @@ def exec_plugin(
         streams.extend(os.memfd_create(name) for name in ("stdin", "stdout", "stderr"))
         _write_all(streams[0], stdin)
         os.lseek(streams[0], 0, os.SEEK_SET)
-        code, failure = _run(path, streams, env, timeout, cancel, meanwhile)
+        group = {"setpgroup": 0} if apart else {}
+        code, failure = _run(path, streams, env, timeout, cancel, meanwhile, group)
         output, errors = _read_all(streams[1]), _read_all(streams[2])
     finally:
         for fd in streams:
@@ -85,10 +89,12 @@ def _run(
     timeout: float | None,
     cancel: Cancel | None,
     meanwhile: Callable[[], object] | None,
+    group: Mapping[str, Any],
 ) -> tuple[int, str]:
     """Run the program until it ends; return how it failed, "" if it did not, and with what code.
 
-    The code is 0 when the program may have one of its own to tell.
+    The code is 0 when the program may have one of its own to tell.  It is killed when we are
+    interrupted.
     """
     if cancel is not None:
         cancel.check()
@@ -97,7 +103,13 @@ def _run(
     while True:
         try:
             pid = os.posix_spawn(
-                path, [path], env, file_actions=actions, setsigmask=(), setsigdef=_RESTORED
+                path,
+                [path],
+                env,
+                file_actions=actions,
+                setsigmask=(),
+                setsigdef=_RESTORED,
+                **group,
             )
             break
         except OSError as e:
@@ -106,19 +118,32 @@ def _run(
                 return INTERNAL, f"netplugin failed with no error message: fork/exec {path}: {why}"
             retries -= 1
             time.sleep(1)
-    if meanwhile is not None:
-        meanwhile()
     why = ""
-    if timeout is not None or cancel is not None:
-        why = _unwanted(pid, timeout, cancel)
-        if why:
-            os.kill(pid, 9)
-    status = os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1])
+    try:
+        if meanwhile is not None:
+            meanwhile()
+        if timeout is not None or cancel is not None:
+            why = _unwanted(pid, timeout, cancel)
+            if why:
+                os.kill(pid, 9)
+        status = os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1])
+    except BaseException:
+        _kill(pid)
+        raise
     if why:
         return TRY_AGAIN_LATER, f"{path} was killed {why}"
     if status < 0:
         return 0, f"signal {-status}"
     return 0, f"exit status {status}" if status else ""
+
+
+def _kill(pid: int) -> None:
+    """End a child that nobody waits for any longer."""
+    try:
+        os.kill(pid, 9)
+        os.waitpid(pid, 0)
+    except (ProcessLookupError, ChildProcessError):
+        return  # it has ended
 
 
 def _unwanted(pid: int, timeout: float | None, cancel: Cancel | None) -> str:

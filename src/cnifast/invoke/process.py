@@ -23,13 +23,17 @@ class ProcessExec:
     Args:
         stderr: the file descriptor that gets what plugins print on standard error.
         timeout: seconds until a plugin is killed; None waits for as long as it takes.
+        apart: plugins are kept out of our process group, so that Ctrl-C does not reach them.
     """
 
-    __slots__ = ("stderr", "timeout")
+    __slots__ = ("apart", "stderr", "timeout")
 
-    def __init__(self, *, stderr: int = 2, timeout: float | None = None) -> None:
+    def __init__(
+        self, *, stderr: int = 2, timeout: float | None = None, apart: bool = False
+    ) -> None:
         self.stderr = stderr
         self.timeout = timeout
+        self.apart = apart
 
     def find_in_path(self, plugin: str, path: str) -> str:
         """Return the path of a plugin's program.
@@ -82,6 +86,7 @@ class ProcessExec:
             timeout=self.timeout,
             cancel=cancel,
             meanwhile=meanwhile,
+            apart=self.apart,
         )
 
 

@@ -2,7 +2,8 @@
 
 Pods come and go some at a time: their sandboxes are started, their networks set up, their addresses
 printed, their networks torn down, and the sandboxes ended.  All of it happens on a private node,
-unless it is to happen here; in the end nothing may be left.
+unless it is to happen here; in the end nothing may be left of a pod.  What pods share (bridge,
+rules, settings) stays, and is named.
 """
 
 from __future__ import annotations
@@ -16,8 +17,10 @@ from concurrent.futures import ThreadPoolExecutor
 from typing import TYPE_CHECKING
 
 from cnifast.invoke import node
+from cnifast.invoke.options import count, kind
 from cnifast.ipam.listing import entries, networks
 from cnifast.kernel import Handle
+from cnifast.kernel.lasting import lasting
 from cnifast.kubernetes.cni import DEFAULT_BIN_DIR, DEFAULT_CONF_DIR, CNINetworkPlugin
 from cnifast.kubernetes.host import ProcessHost
 from cnifast.kubernetes.kubenet import KubenetNetworkPlugin
@@ -131,12 +134,14 @@ def main(arguments: list[str] | None = None) -> int:
 def _parse(arguments: list[str] | None) -> argparse.Namespace:
     """Return the options."""
     parser = argparse.ArgumentParser("python -m cnifast.kubernetes.demo", description=__doc__)
-    parser.add_argument("--pods", type=_positive, default=200, metavar="N")
-    parser.add_argument("--at-a-time", type=_positive, default=20, metavar="K")
-    parser.add_argument("--workers", type=_positive, default=16, metavar="W", help="threads")
+    number = kind(count)
+    parser.add_argument("--pods", type=number, default=200, metavar="N")
+    parser.add_argument("--at-a-time", type=number, default=20, metavar="K")
+    parser.add_argument("--workers", type=number, default=16, metavar="W", help="threads")
     parser.add_argument("--network-plugin", choices=("kubenet", "cni"), default="kubenet")
     parser.add_argument("--pod-cidr", default=POD_CIDR, metavar="CIDR[,CIDR]")
-    parser.add_argument("--hairpin-mode", choices=list(HairpinMode), default=HairpinMode.NONE)
+    modes = [mode.value for mode in HairpinMode]
+    parser.add_argument("--hairpin-mode", choices=modes, default=HairpinMode.NONE.value)
     parser.add_argument("--conf-dir", default=DEFAULT_CONF_DIR, metavar="DIR", help="of cni")
     parser.add_argument("--bin-dir", default=DEFAULT_BIN_DIR, metavar="DIR", help="of cni")
     parser.add_argument("--here", action="store_true", help="on this host, not on a private node")
@@ -146,28 +151,20 @@ def _parse(arguments: list[str] | None) -> argparse.Namespace:
     return parser.parse_args(arguments)
 
 
-def _positive(text: str) -> int:
-    """Return a number above 0.
-
-    Raises:
-        ValueError: it is something else.
-    """
-    number = int(text)
-    if number < 1:
-        raise ValueError(text)
-    return number
-
-
 def _demonstrate(args: argparse.Namespace) -> int:
     """Run the kubelet where this process is."""
-    before = set(_remains())
+    before, shared = set(_remains()), set(_stays())
     plugins: list[NetworkPlugin] = [
         KubenetNetworkPlugin(),
         CNINetworkPlugin(args.conf_dir, args.bin_dir.split(":")),
     ]
     with ProcessHost() as host:
         plugin = init_network_plugin(
-            plugins, args.network_plugin, host, args.hairpin_mode, DEFAULT_NON_MASQUERADE_CIDR
+            plugins,
+            args.network_plugin,
+            host,
+            HairpinMode(args.hairpin_mode),
+            DEFAULT_NON_MASQUERADE_CIDR,
         )
         detail = {NET_PLUGIN_EVENT_POD_CIDR_CHANGE_DETAIL_CIDR: args.pod_cidr}
         plugin.event(NET_PLUGIN_EVENT_POD_CIDR_CHANGE, detail)
@@ -175,25 +172,26 @@ def _demonstrate(args: argparse.Namespace) -> int:
         kubelet = Kubelet(plugin, host, args.workers, quiet=args.quiet or args.json)
         kubelet.run(args.pods, args.at_a_time)
     left = sorted(set(_remains()) - before)
-    _report(args, kubelet, left)
+    _report(args, kubelet, left, [what for what in _stays() if what not in shared])
     return int(bool(left or kubelet.faults))
 
 
-def _report(args: argparse.Namespace, kubelet: Kubelet, left: list[str]) -> None:
-    """Print what became of the pods."""
+def _report(args: argparse.Namespace, kubelet: Kubelet, left: list[str], stays: list[str]) -> None:
+    """Print what became of the pods, and what stays on the node that was not there before."""
     rates = {what: args.pods / seconds for what, seconds in kubelet.seconds.items()}
     rates["both"] = args.pods / sum(kubelet.seconds.values())
     if args.json:
         asked = {"pods": args.pods, "at_a_time": args.at_a_time, "workers": args.workers}
-        seen = {"addresses": kubelet.addresses, "faults": kubelet.faults, "left": left}
-        print(json.dumps({**asked, "rates": rates, **seen}))
+        seen = {"addresses": kubelet.addresses, "faults": kubelet.faults}
+        print(json.dumps({**asked, "rates": rates, **seen, "left": left, "stays": stays}))
         return
     for fault in kubelet.faults:
         print(f"cnifast: {fault}", file=sys.stderr)
     print(f"{args.pods} pods, {args.at_a_time} at a time, {args.workers} workers")
     for what, rate in rates.items():
         print(f"pods per second, {what}: {rate:.0f}")
-    print(f"what is left: {', '.join(left) or 'nothing'}")
+    print(f"what is left of the pods: {', '.join(left) or 'nothing'}")
+    print(f"what stays for the next ones: {', '.join(stays) or 'nothing new'}")
 
 
 def _remains() -> Iterator[str]:
@@ -202,6 +200,13 @@ def _remains() -> Iterator[str]:
         for link in host.links(kind="veth"):
             yield f"link {link.name}"
     yield from _addresses(networks())
+
+
+def _stays() -> Iterator[str]:
+    """Yield what pods share and leave to the next ones."""
+    yield from lasting()
+    for name in networks():
+        yield f"records of network {name}"
 
 
 def _addresses(names: Iterable[str]) -> Iterator[str]:

@@ -36,6 +36,7 @@ MODULES = {
     "host-device": "cnifast.plugins.main.host_device",
     "host-local": "cnifast.ipam.host_local",
     "static": "cnifast.ipam.static",
+    "dhcp": "cnifast.ipam.dhcp.plugin",
     "bandwidth": "cnifast.plugins.meta.bandwidth",
     "tuning": "cnifast.plugins.meta.tuning",
     "sbr": "cnifast.plugins.meta.sbr",

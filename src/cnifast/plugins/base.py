@@ -235,6 +235,16 @@ def random_mac() -> str:
     return octets.hex(":")
 
 
+def require_mtu(mtu: int, least: int, most: int) -> None:
+    """Refuse an MTU that the kernel would refuse, before anything is made; 0 is none.
+
+    Raises:
+        CNIError: it is out of bounds.
+    """
+    if mtu and not least <= mtu <= most:
+        raise CNIError(INTERNAL, f"invalid MTU {mtu} (must be 0, or between {least} and {most})")
+
+
 def host_name(req: Request, prefix: str = "veth") -> str:
     """Return the name of the host's end of an attachment, the same for ADD and every DEL.
 

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from cnifast.plugins.base import decode
+from cnifast.plugins.base import decode, require_mtu
 from cnifast.plugins.common import Args, InterfaceConf, check_mac, env_args
+from cnifast.plugins.pairs import MTU_MAX, MTU_MIN
 from cnifast.protocol.errors import INTERNAL, CNIError
 from cnifast.protocol.schema import (
     BOOL,
@@ -22,7 +23,6 @@ if TYPE_CHECKING:
     from cnifast.protocol.request import Request
 
 VLAN_MAX = 4094
-MTU_MAX = 65535
 
 _VLAN = narrowed(INT, minimum=1, maximum=VLAN_MAX)
 
@@ -141,8 +141,7 @@ def _validated(req: Request) -> BridgeConf:
         raise CNIError(INTERNAL, "cannot use IPAM when DisableContainerInterface flag is set")
     if conf.hairpin_mode and conf.promisc_mode:
         raise CNIError(INTERNAL, "cannot set hairpin mode and promiscuous mode at the same time")
-    if not 0 <= conf.mtu <= MTU_MAX:
-        raise CNIError(INTERNAL, f"invalid MTU {conf.mtu} (must be between 0 and {MTU_MAX})")
+    require_mtu(conf.mtu, MTU_MIN, MTU_MAX)
     if not _is_bridge_name(conf.bridge):
         raise CNIError(INTERNAL, f'invalid bridge name "{conf.bridge}"')
     return conf

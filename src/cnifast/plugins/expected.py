@@ -89,7 +89,7 @@ def check_routes(handle: Handle, wanted: Sequence[Route]) -> None:
     for route in wanted:
         _, packed, prefixlen = parse_prefix(route.dst)
         key = (route.table or _MAIN, packed, prefixlen)
-        if route.gw and prefixlen:
+        if route.gw and prefixlen and not _ip.is_unspecified(route.gw):
             found = (*key, parse_address(route.gw)[1]) in present
         else:
             found = key in without_gateway

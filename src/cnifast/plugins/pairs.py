@@ -6,6 +6,8 @@ from cnifast.kernel.attach import detach
 from cnifast.plugins.base import alias_owner, host_alias
 from cnifast.protocol.errors import CNIError
 
+MTU_MIN, MTU_MAX = 68, 65535  # of a veth
+
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable

@@ -42,10 +42,19 @@ class Place:
     network namespace; None means the current one, and the one at ``Request.netns``.  ``warm``
     is what the service's thread keeps ready between calls.  ``mount_same`` tells whether paths
     mean the same here as for the caller; ``delegates`` whether other programs may be executed
-    here on the caller's behalf; ``exits`` that this process ends with the call.
+    here on the caller's behalf; ``exits`` that this process ends with the call, and
+    ``leaves_service`` that a service begins when it does.
     """
 
-    __slots__ = ("delegates", "exits", "host_netns", "mount_same", "netns", "warm")
+    __slots__ = (
+        "delegates",
+        "exits",
+        "host_netns",
+        "leaves_service",
+        "mount_same",
+        "netns",
+        "warm",
+    )
 
     def __init__(
         self,
@@ -56,6 +65,7 @@ class Place:
         mount_same: bool = True,
         delegates: bool = True,
         exits: bool = False,
+        leaves_service: bool = False,
     ) -> None:
         self.host_netns = host_netns
         self.netns = netns
@@ -63,6 +73,7 @@ class Place:
         self.mount_same = mount_same
         self.delegates = delegates
         self.exits = exits
+        self.leaves_service = leaves_service
 
     def elsewhere(self) -> Place:
         """Return the place of a call for another container: all the same but its namespace."""
@@ -73,6 +84,7 @@ class Place:
             mount_same=self.mount_same,
             delegates=self.delegates,
             exits=self.exits,
+            leaves_service=self.leaves_service,
         )
 
     def require_paths(self, plugin: str, *paths: object) -> None:

@@ -10,6 +10,7 @@ from cnifast.service.listener import peer
 
 PROBE_SECONDS = 5
 NO_BUILD = ""  # older than any: the service says which build it is, and stays
+_OF_NO_BUILD = ", the plugin is "  # what it says of ours then
 
 
 def probe(path: str) -> str:
@@ -36,7 +37,8 @@ def probe(path: str) -> str:
         os.close(own)
     if header.kind != wire.RUN_COLD:
         raise wire.WireError(f"an answer of kind {header.kind}")
-    return f"process {pid} of user {uid}: {wire.decode_run_cold(payload)}"
+    said = wire.decode_run_cold(payload).removesuffix(_OF_NO_BUILD)
+    return f"process {pid} of user {uid}: {said}"
 
 
 def _read(sock: socket.socket, size: int) -> bytes:

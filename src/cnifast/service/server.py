@@ -16,10 +16,21 @@ from cnifast.service.worker import Home, Worker
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
+    from typing import Protocol
 
     from cnifast.protocol.skel import Plugin
     from cnifast.service.listener import Listener
     from cnifast.service.log import Log
+
+    class Guest(Protocol):
+        """What lives with the service."""
+
+        def busy(self) -> bool:
+            """Tell whether the service has to stay, though nobody calls."""
+
+        def leave(self) -> None:
+            """Keep no call waiting any longer: the service is about to end."""
+
 
 DRAIN_SECONDS = 30  # for the calls that are in flight when the end comes
 SWITCH_SECONDS = 0.0005  # how long one thread may keep the others from running
@@ -32,7 +43,7 @@ class Server:
 
     ``load`` returns the plugin of a name; those of ``names`` are loaded before the first call.
     Threads are added, up to ``threads``, whenever all of them are busy.  ``idle`` is in
-    seconds, 0 for ever.
+    seconds, 0 for ever.  ``guest`` is what else lives in this process.
     """
 
     def __init__(
@@ -43,6 +54,7 @@ class Server:
         names: Iterable[str] = (),
         threads: int,
         idle: float = 0,
+        guest: Guest | None = None,
         log: Log,
     ) -> None:
         self._listener = listener
@@ -52,6 +64,7 @@ class Server:
         self._names = tuple(names)
         self._threads = threads
         self._idle = idle
+        self._guest = guest
         self.log = log
         self._workers: list[Worker] = []
         self._growing = threading.Lock()
@@ -76,6 +89,8 @@ class Server:
         reason = self._wait()
         notify("STOPPING=1")
         self._listener.stop()
+        if self._guest is not None:
+            self._guest.leave()
         finished = self._finish()
         self._listener.close()
         self.log("stopped", reason=reason, finished=finished)
@@ -140,6 +155,8 @@ class Server:
         """Return the seconds until the service has been idle for too long, None for never."""
         if not self._idle:
             return None
+        if self._guest is not None and self._guest.busy():
+            return self._idle
         now = time.monotonic()
         last = max(now if w.busy else w.last for w in self._workers)
         return self._idle - (now - last)

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from cnifast.cli import run_plugins
+from cnifast.cli import run_plugins, settings
 from cnifast.libcni import InProcessExec, ProcessExec
 
 if TYPE_CHECKING:
@@ -26,8 +26,8 @@ def config(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     for name in ("CNIFAST_SERVICE", "CNIFAST_SOCKET"):
         monkeypatch.delenv(name, raising=False)
     path = tmp_path / "config.toml"
-    monkeypatch.setattr(run_plugins, "CONFIG", str(path))
-    monkeypatch.setattr(run_plugins, "SOCKET", str(tmp_path / "default.sock"))
+    monkeypatch.setattr(settings, "CONFIG", str(path))
+    monkeypatch.setattr(settings, "SOCKET", str(tmp_path / "default.sock"))
     return path
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -88,7 +89,8 @@ def fits(kind: Kind[Any]) -> st.SearchStrategy[Any]:
         low, high = kind.schema["minimum"], kind.schema["maximum"]
         return st.integers(low, high) | st.sampled_from([low, high])
     if "pattern" in schema:
-        return st.sampled_from(["10.1.0.0/16", "fd00::1/64", "0.0.0.0/0", "::/0"])
+        texts = ["10.1.0.0/16", "fd00::1/64", "0.0.0.0/0", "::/0", "121", "host-name"]
+        return st.sampled_from([text for text in texts if re.search(schema["pattern"], text)])
     if "anyOf" in schema:
         return st.sampled_from(["", "10.1.0.1", "fd00::1", "::ffff:10.0.0.1"])
     if schema.get("type") == "boolean":

@@ -99,5 +99,5 @@ def test_paths_of_the_caller(tmp_path: Path) -> None:
 
 def test_nobody(tmp_path: Path) -> None:
     """A type that nobody answers for is an error that names it."""
-    with pytest.raises(CNIError, match='"dhcp"'):
-        resolve(request(tmp_path, {}), "dhcp")
+    with pytest.raises(CNIError, match='"calico-ipam"'):
+        resolve(request(tmp_path, {}), "calico-ipam")

@@ -18,12 +18,13 @@ from cnifast.plugins.base import (
     host_alias,
     host_name,
     ipv6_sysctls,
+    require_mtu,
     required_prev_result,
     routes_with_gateways,
 )
 from cnifast.plugins.expected import check_addresses, check_container_link, check_routes
 from cnifast.plugins.forwarding import not_forwarding, set_forwarding
-from cnifast.plugins.pairs import detach_orphans, detach_pair, known_addresses
+from cnifast.plugins.pairs import MTU_MAX, MTU_MIN, detach_orphans, detach_pair, known_addresses
 from cnifast.protocol.errors import INTERNAL, CNIError
 from cnifast.protocol.netconf import NetConf, valid_attachments
 from cnifast.protocol.result import Interface, Result
@@ -36,7 +37,6 @@ if TYPE_CHECKING:
     from cnifast.ipam.delegate import IPAM
     from cnifast.protocol.request import Request
 
-MTU_MIN, MTU_MAX = 68, 65535  # of a veth
 _CONTAINER = 1  # where the container's interface stands in the result
 
 
@@ -63,10 +63,7 @@ def _load(req: Request) -> tuple[PtpConf, IPAM]:
         CNIError: the configuration is not usable.
     """
     conf = _decode(req)
-    if conf.mtu and not MTU_MIN <= conf.mtu <= MTU_MAX:
-        raise CNIError(
-            INTERNAL, f"invalid MTU {conf.mtu} (must be 0, or between {MTU_MIN} and {MTU_MAX})"
-        )
+    require_mtu(conf.mtu, MTU_MIN, MTU_MAX)
     if conf.ip_masq:
         _masquerade().check_backend(conf.ip_masq_backend)
     return conf, resolve(req, conf.ipam.type)

@@ -10,7 +10,7 @@ from cnifast.kernel.handle import Handle
 from cnifast.kernel.links import attach_existing
 from cnifast.kernel.tap import Tap
 from cnifast.plugins import inner
-from cnifast.plugins.base import Session, decode
+from cnifast.plugins.base import Session, decode, require_mtu
 from cnifast.plugins.common import InterfaceConf, check_mac, env_args
 from cnifast.protocol.errors import INTERNAL, CNIError, RunCold
 from cnifast.protocol.schema import BOOL, INT, OBJECT, TEXT, UINT32, field, narrowed, optional
@@ -66,10 +66,7 @@ def _load(req: Request) -> TapConf:
         RunCold: a program has to be executed as the caller would.
     """
     conf = _decode(req)
-    if conf.mtu and not _MTU_MIN <= conf.mtu <= _MTU_MAX:
-        raise CNIError(
-            INTERNAL, f"invalid MTU {conf.mtu} (must be 0, or between {_MTU_MIN} and {_MTU_MAX})"
-        )
+    require_mtu(conf.mtu, _MTU_MIN, _MTU_MAX)
     if conf.mac:
         try:
             check_mac(conf.mac)

@@ -1,0 +1,132 @@
+"""Signals that end a command: what it has half done is undone first.
+
+A step that is being taken, such as a plugin's ADD, is not torn: the command asks between two of
+them.  Only one that takes longer than ``grace`` is left by an exception, because it may be waiting
+for something that never comes.
+"""
+
+from __future__ import annotations
+
+import os
+
+from cnifast.invoke.call import Cancel
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from typing import Any
+
+_signal: Any = __import__("_signal")  # what `signal` has, without loading enum
+
+ENDING: dict[int, str] = {
+    _signal.SIGHUP: "SIGHUP",
+    _signal.SIGINT: "SIGINT",
+    _signal.SIGTERM: "SIGTERM",
+}
+FROM_TERMINAL = (_signal.SIGINT, _signal.SIGQUIT)  # it sends them to all that runs in it
+GRACE = 2.0  # seconds; a plugin takes milliseconds unless it waits for somebody
+EXIT_SIGNAL = 128  # and the number
+
+
+class Interrupted(BaseException):
+    """The command is to end; ``torn`` tells that a step was left before it was finished."""
+
+    def __init__(self, number: int, *, torn: bool) -> None:
+        super().__init__(f"interrupted by {ENDING[number]}")
+        self.torn = torn
+        self.exit_status = EXIT_SIGNAL + number
+
+
+class Interruption(Cancel):
+    """Whether the command is to end.
+
+    Attributes:
+        grace: seconds that a step may take after a signal; without any it is left at once.
+        number: the signal, 0 for none.
+    """
+
+    __slots__ = ("_program", "_settled", "_watched", "grace", "number")
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.grace = 0.0
+        self.number = 0
+        self._program = 0
+        self._settled = False
+        self._watched: list[int] = []
+
+    def watch(self) -> None:
+        """Take the signals that are not ignored, from now on."""
+        _signal.signal(_signal.SIGALRM, self._expire)
+        for number in ENDING:
+            if _signal.getsignal(number) != _signal.SIG_IGN:
+                _signal.signal(number, self._take)
+                self._watched.append(number)
+
+    def check(self) -> None:
+        """Refuse to take another step when the command is to end.
+
+        Raises:
+            Interrupted: it is.
+        """
+        if self.is_set:
+            self.settle()
+            raise Interrupted(self.number, torn=False)
+
+    def settle(self) -> None:
+        """Take no notice of signals any more: what is done from now on must be finished."""
+        self._settled = True
+        _signal.setitimer(_signal.ITIMER_REAL, 0)
+
+    def fork(self) -> int:
+        """Fork, and pass signals on to the child from its first instant; return as `os.fork`."""
+        before = _signal.pthread_sigmask(_signal.SIG_BLOCK, {*ENDING, *FROM_TERMINAL})
+        pid = os.fork()
+        if pid == 0:
+            for number in self._watched:
+                _signal.signal(number, _signal.SIG_DFL)
+        else:
+            self._program = pid
+            _signal.setitimer(_signal.ITIMER_REAL, 0)
+            _signal.signal(_signal.SIGQUIT, self._take)
+            if self.is_set:
+                os.kill(pid, self.number)
+        _signal.pthread_sigmask(_signal.SIG_SETMASK, before)
+        return pid
+
+    def wait(self) -> int:
+        """Wait for the end of that child; return its exit status.  Signals are of no use then."""
+        status = os.waitstatus_to_exitcode(os.waitpid(self._program, 0)[1])
+        self._program = 0
+        self.settle()
+        return status if status >= 0 else EXIT_SIGNAL - status
+
+    def _take(self, number: int, _frame: object) -> None:
+        """Take a signal.
+
+        Raises:
+            Interrupted: there is no grace.
+        """
+        if self._program:
+            if number not in FROM_TERMINAL:
+                os.kill(self._program, number)
+        elif not (self.is_set or self._settled):
+            self.number = number
+            self.is_set = True
+            if self.grace:
+                _signal.setitimer(_signal.ITIMER_REAL, self.grace)
+            else:
+                self._expire()
+
+    def _expire(self, *_: object) -> None:
+        """Leave the step that is being taken.
+
+        Raises:
+            Interrupted: whenever there still is one.
+        """
+        if self.is_set and not self._settled:
+            self.settle()
+            raise Interrupted(self.number, torn=True)
+
+
+SIGNALS = Interruption()
+"""The one of this process; it takes signals once a whole command has begun."""

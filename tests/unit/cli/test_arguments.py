@@ -1,0 +1,83 @@
+"""Command lines that make no sense, and readers who have had enough."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+
+import pytest
+
+COMMAND = (sys.executable, "-m", "cnifast.cli")
+DEMO = (sys.executable, "-m", "cnifast.kubernetes.demo")
+
+
+def run(*words: str) -> subprocess.CompletedProcess[str]:
+    """Run a command."""
+    return subprocess.run(words, capture_output=True, text=True, timeout=60, check=False)
+
+
+BAD = [
+    ((*COMMAND, "serve", "--threads", "-1"), "--threads: not a whole number above 0: -1"),
+    ((*COMMAND, "serve", "--threads", "0"), "--threads: not a whole number above 0: 0"),
+    ((*COMMAND, "serve", "--idle", "-5"), "--idle: not a whole number: -5"),
+    ((*COMMAND, "serve", "--idle", "1.5"), "--idle: not a whole number: 1.5"),
+    ((*COMMAND, "run", "--timeout", "-3", "true"), "--timeout: not a time in seconds: -3"),
+    ((*COMMAND, "run", "--timeout", "0", "true"), "--timeout: not a time in seconds: 0"),
+    ((*COMMAND, "run", "--timeout", "nan", "true"), "--timeout: not a time in seconds: nan"),
+    ((*COMMAND, "add", "net", "/ns", "--timeout", "0"), "--timeout: not a time in seconds: 0"),
+    ((*COMMAND, "add", "net", "/ns", "--timeout", "x"), "--timeout: not a time in seconds: x"),
+    ((*COMMAND, "gc", "net", "--valid", "/x"), "--valid: not of the form CONTAINER/INTERFACE: /x"),
+    (
+        (*COMMAND, "ipam", "gc", "net", "--valid", "x"),
+        "--valid: not of the form CONTAINER/INTERFACE: x",
+    ),
+    (
+        (*COMMAND, "ipam", "gc", "net", "--none-valid", "--lock-wait", "-1"),
+        "--lock-wait: not 0 or a time in seconds: -1",
+    ),
+    ((*DEMO, "--pods", "0"), "--pods: not a whole number above 0: 0"),
+    ((*DEMO, "--workers", "x"), "--workers: not a whole number above 0: x"),
+    (
+        (*DEMO, "--hairpin-mode", "x"),
+        "invalid choice: 'x' (choose from 'promiscuous-bridge', 'hairpin-veth', 'none')",
+    ),
+]
+
+
+@pytest.mark.parametrize(("words", "text"), BAD, ids=[" ".join(words[3:]) for words, _ in BAD])
+def test_values_without_meaning(words: tuple[str, ...], text: str) -> None:
+    """A value that is none for its option is told with the option, in the same words everywhere."""
+    done = run(*words)
+    assert (done.returncode, done.stdout) == (2, "")
+    [line] = [line for line in done.stderr.splitlines() if "option" in line or "error:" in line][:1]
+    assert line.endswith(text)
+    assert "Traceback" not in done.stderr
+
+
+@pytest.mark.parametrize("words", ["schema bridge", "schema --markdown", "doctor /", "--help"])
+def test_reader_who_has_had_enough(words: str) -> None:
+    """A pipe that nobody reads any more ends a command quietly, as SIGPIPE would."""
+    reader, writer = os.pipe()
+    os.close(reader)
+    try:
+        done = subprocess.run(
+            [*COMMAND, *words.split()],
+            stdout=writer,
+            stderr=subprocess.PIPE,
+            text=True,
+            timeout=60,
+            check=False,
+        )
+    finally:
+        os.close(writer)
+    assert (done.returncode, done.stderr) == (141, "")
+
+
+@pytest.mark.parametrize("words", ["schema bridge", "add --help"])
+def test_output_that_cannot_be_written(words: str) -> None:
+    """A full disk is told in one line."""
+    done = run("sh", "-c", '"$@" > /dev/full', "-", *COMMAND, *words.split())
+    assert done.returncode == 1
+    assert done.stderr.endswith("No space left on device\n")
+    assert done.stderr.count("\n") == 1
