@@ -166,11 +166,10 @@ struct cnif_link {
     bool is_port, hairpin, isolated;
     /* where it is a bridge */
     bool vlan_filtering;
-    /* where it is a macvlan */
-    uint32_t macvlan_mode; /* MACVLAN_MODE_* */
-    uint32_t bcqueuelen;
-    uint16_t ipvlan_mode, vlan_id; /* where it is one */
-    int64_t tap_owner, tap_group;  /* where it is a tap: who may open it, -1: anybody */
+    uint32_t macvlan_mode, bcqueuelen; /* where it is a macvlan; MACVLAN_MODE_* */
+    uint16_t ipvlan_mode, vlan_id;     /* where it is one */
+    uint32_t vrf_table;
+    int64_t tap_owner, tap_group; /* where it is a tap: who may open it, -1: anybody */
     bool tap_multi_queue;
 };
 
@@ -203,6 +202,7 @@ struct cnif_link_spec {
         bool vlan_filtering;
     } bridge;
     uint16_t ipvlan_mode, vlan_id;
+    uint32_t vrf_table;
 };
 
 /* What to change of a link: only what is set. */

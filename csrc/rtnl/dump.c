@@ -4,9 +4,12 @@
 #include "netlink/nlsock.h"
 #include "rtnl/addr.h"
 #include "rtnl/filter.h"
+#include "rtnl/kept.h"
 #include "rtnl/link.h"
 #include "rtnl/route.h"
+#include "rtnl/rule.h"
 
+#include <linux/fib_rules.h>
 #include <linux/if_link.h>
 #include <linux/rtnetlink.h>
 #include <string.h>
@@ -86,6 +89,21 @@ static bool parse_filter(const struct nlmsghdr *nlh, void *item)
     return cnif_filter_parse(nlh, item);
 }
 
+static bool parse_kept_route(const struct nlmsghdr *nlh, void *item)
+{
+    return cnif_kept_route_parse(nlh, item);
+}
+
+static bool parse_kept_address(const struct nlmsghdr *nlh, void *item)
+{
+    return cnif_kept_address_parse(nlh, item);
+}
+
+static bool parse_rule(const struct nlmsghdr *nlh, void *item)
+{
+    return cnif_rule_parse(nlh, item);
+}
+
 /* Of a kind it has no driver for the kernel returns all links. */
 static bool link_wanted(const struct sink *sink, const void *item)
 {
@@ -103,7 +121,10 @@ static bool address_wanted(const struct sink *sink, const void *item)
     return !sink->index || sink->index == address->index;
 }
 
-/* The IPv6 side filters by table and device only when both are given. */
+/*
+ * The IPv6 side filters by table and device only when both are given.  A route
+ * that is kept begins with what it is, and so does an address.
+ */
 static bool route_wanted(const struct sink *sink, const void *item)
 {
     const struct cnif_route *route = item;
@@ -112,8 +133,8 @@ static bool route_wanted(const struct sink *sink, const void *item)
            (!sink->table || sink->table == route->table);
 }
 
-/* The kernel knows whose filters are asked for. */
-static bool filter_wanted(const struct sink *sink, const void *item)
+/* The kernel knows whose filters are asked for; rules are nobody's. */
+static bool any_wanted(const struct sink *sink, const void *item)
 {
     (void)sink;
     (void)item;
@@ -152,6 +173,21 @@ int cnif_link_dump(struct cnif_nlsock *sock, int32_t master, const char *kind,
     return r;
 }
 
+static int dump_addresses(struct cnif_nlsock *sock, uint8_t family, struct sink *sink,
+                          struct cnif_err *reterr)
+{
+    uint8_t data[64] __attribute__((aligned(4)));
+    struct ifaddrmsg *ifa;
+    struct cnif_nlbuf buf;
+
+    cnif_nlbuf_init(&buf, data, sizeof(data));
+    ifa = cnif_nlmsg_begin(&buf, RTM_GETADDR, NLM_F_DUMP, sizeof(*ifa), "dump");
+    ifa->ifa_family = family;
+    ifa->ifa_index = (uint32_t)sink->index;
+    cnif_nlmsg_end(&buf);
+    return run(sock, &buf, "addresses", sink, reterr);
+}
+
 int cnif_addr_dump(struct cnif_nlsock *sock, int32_t index, uint8_t family,
                    struct cnif_address **ret_addresses, size_t *ret_count, struct cnif_err *reterr)
 {
@@ -159,19 +195,27 @@ int cnif_addr_dump(struct cnif_nlsock *sock, int32_t index, uint8_t family,
                         .index = index,
                         .parse = parse_address,
                         .wanted = address_wanted};
-    uint8_t data[64] __attribute__((aligned(4)));
-    struct ifaddrmsg *ifa;
-    struct cnif_nlbuf buf;
-    int r;
+    int r = dump_addresses(sock, family, &sink, reterr);
 
-    cnif_nlbuf_init(&buf, data, sizeof(data));
-    ifa = cnif_nlmsg_begin(&buf, RTM_GETADDR, NLM_F_DUMP, sizeof(*ifa), "dump");
-    ifa->ifa_family = family;
-    ifa->ifa_index = (uint32_t)index;
-    cnif_nlmsg_end(&buf);
-    r = run(sock, &buf, "addresses", &sink, reterr);
     if (r == 0) {
         *ret_addresses = (struct cnif_address *)(void *)sink.items;
+        *ret_count = sink.count;
+    }
+    return r;
+}
+
+int cnif_kept_address_dump(struct cnif_nlsock *sock, int32_t index, uint8_t family,
+                           struct cnif_kept_address **ret_addresses, size_t *ret_count,
+                           struct cnif_err *reterr)
+{
+    struct sink sink = {.item_size = sizeof(struct cnif_kept_address),
+                        .index = index,
+                        .parse = parse_kept_address,
+                        .wanted = address_wanted};
+    int r = dump_addresses(sock, family, &sink, reterr);
+
+    if (r == 0) {
+        *ret_addresses = (struct cnif_kept_address *)(void *)sink.items;
         *ret_count = sink.count;
     }
     return r;
@@ -194,14 +238,9 @@ int cnif_addr_find(struct cnif_nlsock *sock, int32_t index, const struct cnif_ip
     return 0;
 }
 
-int cnif_route_dump(struct cnif_nlsock *sock, int32_t oif, uint8_t family, uint32_t table,
-                    struct cnif_route **ret_routes, size_t *ret_count, struct cnif_err *reterr)
+static int dump_routes(struct cnif_nlsock *sock, uint8_t family, struct sink *sink,
+                       struct cnif_err *reterr)
 {
-    struct sink sink = {.item_size = sizeof(struct cnif_route),
-                        .index = oif,
-                        .table = table,
-                        .parse = parse_route,
-                        .wanted = route_wanted};
     uint8_t data[64] __attribute__((aligned(4)));
     struct cnif_nlbuf buf;
     struct rtmsg *rtm;
@@ -210,19 +249,72 @@ int cnif_route_dump(struct cnif_nlsock *sock, int32_t oif, uint8_t family, uint3
     cnif_nlbuf_init(&buf, data, sizeof(data));
     rtm = cnif_nlmsg_begin(&buf, RTM_GETROUTE, NLM_F_DUMP, sizeof(*rtm), "dump");
     rtm->rtm_family = family;
-    if (table)
-        cnif_nlattr_put_u32(&buf, RTA_TABLE, table);
-    if (oif)
-        cnif_nlattr_put_u32(&buf, RTA_OIF, (uint32_t)oif);
+    if (sink->table)
+        cnif_nlattr_put_u32(&buf, RTA_TABLE, sink->table);
+    if (sink->index)
+        cnif_nlattr_put_u32(&buf, RTA_OIF, (uint32_t)sink->index);
     cnif_nlmsg_end(&buf);
-    r = run(sock, &buf, "routes", &sink, reterr);
+    r = run(sock, &buf, "routes", sink, reterr);
     if (r == -ENOENT) { /* a table nobody has used yet */
-        sink.items = NULL;
-        sink.count = 0;
+        sink->items = NULL;
+        sink->count = 0;
         r = 0;
     }
+    return r;
+}
+
+int cnif_route_dump(struct cnif_nlsock *sock, int32_t oif, uint8_t family, uint32_t table,
+                    struct cnif_route **ret_routes, size_t *ret_count, struct cnif_err *reterr)
+{
+    struct sink sink = {.item_size = sizeof(struct cnif_route),
+                        .index = oif,
+                        .table = table,
+                        .parse = parse_route,
+                        .wanted = route_wanted};
+    int r = dump_routes(sock, family, &sink, reterr);
+
     if (r == 0) {
         *ret_routes = (struct cnif_route *)(void *)sink.items;
+        *ret_count = sink.count;
+    }
+    return r;
+}
+
+int cnif_kept_route_dump(struct cnif_nlsock *sock, int32_t oif, uint8_t family, uint32_t table,
+                         struct cnif_kept_route **ret_routes, size_t *ret_count,
+                         struct cnif_err *reterr)
+{
+    struct sink sink = {.item_size = sizeof(struct cnif_kept_route),
+                        .index = oif,
+                        .table = table,
+                        .parse = parse_kept_route,
+                        .wanted = route_wanted};
+    int r = dump_routes(sock, family, &sink, reterr);
+
+    if (r == 0) {
+        *ret_routes = (struct cnif_kept_route *)(void *)sink.items;
+        *ret_count = sink.count;
+    }
+    return r;
+}
+
+int cnif_rule_dump(struct cnif_nlsock *sock, uint8_t family, struct cnif_rule **ret_rules,
+                   size_t *ret_count, struct cnif_err *reterr)
+{
+    struct sink sink = {
+        .item_size = sizeof(struct cnif_rule), .parse = parse_rule, .wanted = any_wanted};
+    uint8_t data[64] __attribute__((aligned(4)));
+    struct fib_rule_hdr *frh;
+    struct cnif_nlbuf buf;
+    int r;
+
+    cnif_nlbuf_init(&buf, data, sizeof(data));
+    frh = cnif_nlmsg_begin(&buf, RTM_GETRULE, NLM_F_DUMP, sizeof(*frh), "dump");
+    frh->family = family;
+    cnif_nlmsg_end(&buf);
+    r = run(sock, &buf, "rules", &sink, reterr);
+    if (r == 0) {
+        *ret_rules = (struct cnif_rule *)(void *)sink.items;
         *ret_count = sink.count;
     }
     return r;
@@ -232,7 +324,7 @@ int cnif_filter_dump(struct cnif_nlsock *sock, int32_t index, uint32_t parent, c
                      struct cnif_filter **ret_filters, size_t *ret_count, struct cnif_err *reterr)
 {
     struct sink sink = {
-        .item_size = sizeof(struct cnif_filter), .parse = parse_filter, .wanted = filter_wanted};
+        .item_size = sizeof(struct cnif_filter), .parse = parse_filter, .wanted = any_wanted};
     uint8_t data[64] __attribute__((aligned(4)));
     struct cnif_nlbuf buf;
     struct tcmsg *tcm;

@@ -26,6 +26,7 @@ extern const struct cnif_link_kind cnif_kind_macvlan;
 extern const struct cnif_link_kind cnif_kind_tun;
 extern const struct cnif_link_kind cnif_kind_veth;
 extern const struct cnif_link_kind cnif_kind_vlan;
+extern const struct cnif_link_kind cnif_kind_vrf;
 
 /* The kind of that name, or NULL for one that has no data we know of. */
 const struct cnif_link_kind *cnif_link_kind_find(const char *name);

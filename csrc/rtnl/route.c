@@ -72,6 +72,11 @@ void cnif_route_put_replace(struct cnif_nlbuf *buf, const struct cnif_route *rou
     put_new(buf, route, NLM_F_REPLACE);
 }
 
+void cnif_route_put_delete(struct cnif_nlbuf *buf, const struct cnif_route *route)
+{
+    put(buf, RTM_DELROUTE, 0, route, "delete route from");
+}
+
 void cnif_route_put_get(struct cnif_nlbuf *buf, const struct cnif_ip *ip)
 {
     struct rtmsg *rtm = cnif_nlmsg_begin(buf, RTM_GETROUTE, 0, sizeof(*rtm), "find route to");
@@ -146,7 +151,7 @@ int cnif_route_delete(struct cnif_nlsock *sock, const struct cnif_route *route,
     if (which.scope < 0)
         which.scope = RT_SCOPE_NOWHERE; /* any */
     cnif_nlbuf_init(&buf, data, sizeof(data));
-    put(&buf, RTM_DELROUTE, 0, &which, "delete route from");
+    cnif_route_put_delete(&buf, &which);
     return cnif_nlsock_talk(sock, &buf, "routing table", NULL, NULL, NULL, reterr);
 }
 

@@ -11,6 +11,8 @@ struct nlmsghdr;
 
 /* Without `exclusive` a route to the same destination may be there already. */
 void cnif_route_put_add(struct cnif_nlbuf *buf, const struct cnif_route *route, bool exclusive);
+/* The route that has what is given: no type, protocol or priority is any; scope -1 is 0. */
+void cnif_route_put_delete(struct cnif_nlbuf *buf, const struct cnif_route *route);
 /* Ask which way packets to an address take. */
 void cnif_route_put_get(struct cnif_nlbuf *buf, const struct cnif_ip *ip);
 /* Any route to the same destination, with the same priority, gives way. */

@@ -53,8 +53,11 @@ GOOD: dict[str, dict[str, Any]] = {
         },
     },
     "tuning": {"sysctl": {"net.ipv4.ip_default_ttl": "65"}, "prevResult": PREVIOUS},
+    "sbr": {"table": 150, "prevResult": PREVIOUS},
     "firewall": {"prevResult": PREVIOUS},
 }
+# The same, on a kernel with VRFs and in a container with an eth0.
+GOOD_ELSEWHERE: dict[str, dict[str, Any]] = {"vrf": {"vrfname": "blue", "prevResult": PREVIOUS}}
 
 INTERNAL = 999
 WAITS = "for ever"
@@ -106,7 +109,8 @@ class Bad:
 
 def good(plugin: str, **changes: Any) -> bytes:
     """Return a configuration that succeeds, with keys changed; `without` takes a key away."""
-    base = {"cniVersion": "1.0.0", "name": "net", "type": plugin, **GOOD[plugin], **changes}
+    own = {**GOOD, **GOOD_ELSEWHERE}[plugin]
+    base = {"cniVersion": "1.0.0", "name": "net", "type": plugin, **own, **changes}
     text = json.dumps({key: value for key, value in base.items() if value is not without})
     return text.replace("Infinity", "1e999").encode()  # JSON has no word for it
 

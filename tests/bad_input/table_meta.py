@@ -1,10 +1,10 @@
-"""Bad input of plugins that follow another one: tuning."""
+"""Bad input of plugins that follow another one: tuning and sbr."""
 
 from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from bad_input.bad import Bad
+from bad_input.bad import PREVIOUS, WAITS, Bad, without
 from bad_input.table_values import MACS
 
 if TYPE_CHECKING:
@@ -15,6 +15,7 @@ _INT: dict[str, Any] = {"text": "1500", "fraction": 1.5, "bool": True, "huge": 2
 _TEXT: dict[str, Any] = {"number": 7, "array": ["x"], "object": {"x": "y"}}
 _OBJECT: dict[str, Any] = {"text": "x", "number": 1, "array": [{}]}
 _SINCE = "came after 1.1.1"
+_FORGETS = "1.1.1 forgets what CHECK finds"
 
 
 def _kinds(
@@ -53,8 +54,15 @@ def _namespaces(plugin: str) -> Iterable[Bad]:
         ("other-kind", "/proc/self/ns/uts", "another kind of namespace"),
         ("missing", "/run/netns/nobody", "no such file or directory"),
     ):
-        words_found = ("failed to open netns", words)
-        yield Bad(f"netns-{name}-{plugin}", plugin, {}, words_found, env={"NETNS": path})
+        waits = WAITS if (name, plugin) == ("pipe", "sbr") else ""
+        yield Bad(
+            f"netns-{name}-{plugin}",
+            plugin,
+            {},
+            ("failed to open netns", words),
+            env={"NETNS": path},
+            differs=waits,
+        )
 
 
 def _tuning(name: str, words: str, differs: str = "", **conf: Any) -> Bad:
@@ -150,4 +158,85 @@ _TUNING = [
     ),
 ]
 
-TABLE = [*_TUNING]
+
+def _sbr(name: str, words: str, differs: str = "", **conf: Any) -> Bad:
+    """Build a case of sbr."""
+    more = {key: conf.pop(key) for key in ("code", "command") if key in conf}
+    return Bad(f"sbr-{name}", "sbr", conf, (words,), differs=differs, **more)
+
+
+_SBR = [
+    *_kinds("sbr", {"table": _INT}),
+    *_kinds(
+        "sbr",
+        {"gateways": {"text": "10.1.0.1", "numbers": [1]}, "addSourceHints": _BOOL},
+    ),
+    *_previous("sbr"),
+    *_namespaces("sbr"),
+    *(
+        _sbr(f"table-{name}", f"invalid table {table}", table=table)
+        for name, table in (("0", 0), ("negative", -1), ("33-bits", 2**32))
+    ),
+    *(
+        _sbr(f"gateway-{name}", "invalid static gateway", gateways=[text])
+        for name, text in (
+            ("empty", ""),
+            ("text", "router"),
+            ("length", "10.1.0.1/24"),
+            ("octal", "010.1.0.1"),
+            ("zone", "fe80::1%eth0"),
+        )
+    ),
+    _sbr("gateways-two", "multiple IPv4 addresses", gateways=["10.1.0.1", "10.1.0.2"]),
+    _sbr("interface-missing", "cannot find network interface eth0", table=without),
+    _sbr("no-address", "no IP addresses supplied", prevResult={**PREVIOUS, "ips": []}),
+    _sbr(
+        *("status", "invalid table 0", "1.1.1 has no STATUS"),
+        cniVersion="1.1.0",
+        command="STATUS",
+        table=0,
+    ),
+]
+
+
+def _vrf(name: str, words: str, differs: str = "", **conf: Any) -> Bad:
+    """Build a case of vrf."""
+    more = {key: conf.pop(key) for key in ("env", "code", "command") if key in conf}
+    return Bad(f"vrf-{name}", "vrf", conf, (words,), differs=differs, **more)
+
+
+_VRF = [
+    *_kinds("vrf", {"vrfname": _TEXT, "table": {**_INT, "negative": -1, "33-bits": 2**32}}),
+    *_previous("vrf"),
+    *_namespaces("vrf"),
+    _vrf("name-missing", "expected to have a valid vrf name", vrfname=without),
+    *(
+        _vrf(f"name-{name}", "invalid vrf name", vrfname=text)
+        for name, text in (
+            ("dot", "."),
+            ("parent", "../blue"),
+            ("absolute", "/blue"),
+            ("colon", "blue:1"),
+            ("space", "blue 1"),
+            ("nul", "blue\0"),
+            ("newline", "blue\n"),
+            ("long", "b" * 16),
+        )
+    ),
+    _vrf("name-of-lo", "interface eth0 is not in the container", vrfname="lo"),
+    _vrf("interface-missing", "interface eth0 is not in the container"),
+    _vrf("interface-path", "interface name", env={"IFNAME": "../../kernel"}, code=4),
+    _vrf("interface-lo", "operation not supported", env={"IFNAME": "lo"}),
+    _vrf("check-missing", "VRF blue is missing", _FORGETS, command="CHECK"),
+    _vrf("check-lo", "link lo is not a VRF", _FORGETS, command="CHECK", vrfname="lo"),
+    _vrf("check-no-previous", "prevResult", command="CHECK", prevResult=without),
+    _vrf("del-no-name", "expected to have a valid vrf name", command="DEL", vrfname=""),
+    _vrf(
+        *("status", "invalid vrf name", "1.1.1 has no STATUS"),
+        cniVersion="1.1.0",
+        command="STATUS",
+        vrfname="..",
+    ),
+]
+
+TABLE = [*_TUNING, *_SBR, *_VRF]

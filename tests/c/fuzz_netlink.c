@@ -9,9 +9,11 @@
 #include "netlink/nlparse.h"
 #include "rtnl/addr.h"
 #include "rtnl/filter.h"
+#include "rtnl/kept.h"
 #include "rtnl/link.h"
 #include "rtnl/qdisc.h"
 #include "rtnl/route.h"
+#include "rtnl/rule.h"
 
 #include <errno.h>
 #include <linux/rtnetlink.h>
@@ -83,6 +85,36 @@ static void check_address_and_route(struct nlmsghdr *nlh)
         REQUIRE(cnif_ip_size(route.dst.family) != 0);
 }
 
+/* What is kept is said again in a message of its own, or is too long and does not fit. */
+static void check_kept(struct nlmsghdr *nlh)
+{
+    uint8_t data[1024] __attribute__((aligned(8)));
+    struct cnif_kept_address address;
+    struct cnif_kept_route route;
+    struct cnif_nlbuf buf;
+    struct cnif_rule rule;
+
+    cnif_nlbuf_init(&buf, data, sizeof(data));
+    nlh->nlmsg_type = RTM_NEWROUTE;
+    if (cnif_kept_route_parse(nlh, &route)) {
+        cnif_kept_route_put_add(&buf, &route, 1000, true);
+        REQUIRE(buf.overflow == (route.kept.size == 0));
+    }
+    cnif_nlbuf_reset(&buf);
+    nlh->nlmsg_type = RTM_NEWADDR;
+    if (cnif_kept_address_parse(nlh, &address)) {
+        cnif_kept_address_put_add(&buf, &address, 0);
+        REQUIRE(buf.overflow == (address.kept.size == 0));
+    }
+    cnif_nlbuf_reset(&buf);
+    nlh->nlmsg_type = RTM_NEWRULE;
+    if (cnif_rule_parse(nlh, &rule)) {
+        REQUIRE(cnif_ip_size(rule.src.family) != 0);
+        cnif_rule_put_delete(&buf, &rule);
+        REQUIRE(!buf.overflow);
+    }
+}
+
 static void check_traffic_control(struct nlmsghdr *nlh)
 {
     struct cnif_filter filter;
@@ -138,6 +170,7 @@ static void check_messages(uint8_t *data, size_t size)
         }
         check_link(message);
         check_address_and_route(message);
+        check_kept(message);
         check_traffic_control(message);
         check_error(message, NLMSG_ERROR);
         check_error(message, NLMSG_DONE);

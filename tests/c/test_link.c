@@ -152,7 +152,7 @@ static void test_parse_long_values(void)
 /* A kind's data is read by that kind only. */
 static void test_parse_kinds(void)
 {
-    static const char *const kinds[] = {"bridge", "macvlan", "veth", "vxlan"};
+    static const char *const kinds[] = {"bridge", "macvlan", "vrf", "veth", "vxlan"};
     uint8_t data[256] __attribute__((aligned(8)));
     size_t i;
 
@@ -165,7 +165,7 @@ static void test_parse_kinds(void)
         info = cnif_nlattr_nest(&buf, IFLA_LINKINFO);
         cnif_nlattr_put_str(&buf, IFLA_INFO_KIND, kinds[i]);
         inner = cnif_nlattr_nest(&buf, IFLA_INFO_DATA);
-        cnif_nlattr_put_u32(&buf, IFLA_MACVLAN_MODE, 4);
+        cnif_nlattr_put_u32(&buf, IFLA_MACVLAN_MODE, 4);     /* 1: also IFLA_VRF_TABLE */
         cnif_nlattr_put_u8(&buf, IFLA_BR_VLAN_FILTERING, 1); /* 7: also IFLA_MACVLAN_BC_QUEUE_LEN */
         cnif_nlattr_nest_end(&buf, inner);
         cnif_nlattr_nest_end(&buf, info);
@@ -174,6 +174,7 @@ static void test_parse_kinds(void)
         CHECK(strcmp(link.kind, kinds[i]) == 0);
         CHECK(link.vlan_filtering == (i == 0));
         CHECK(link.macvlan_mode == (i == 1 ? 4 : 0));
+        CHECK(link.vrf_table == (i == 2 ? 4 : 0));
         CHECK(link.bcqueuelen == 0); /* a byte is too short for it */
     }
 }

@@ -84,7 +84,7 @@ static void test_veth(void)
 static void test_other_kinds(void)
 {
     struct cnif_link_spec bridge = plain, macvlan = plain, dummy = plain, ipvlan = plain,
-                          vlan = plain;
+                          vlan = plain, vrf = plain;
 
     bridge.kind = "bridge";
     bridge.name = "br1";
@@ -122,6 +122,12 @@ static void test_other_kinds(void)
     vlan.kind = "vlan";
     vlan.vlan_id = 100;
     CHECK(sent("vlan", cnif_link_add(kernel_that_acknowledges(), &vlan, NULL)));
+
+    vrf.kind = "vrf";
+    vrf.name = "vrf1";
+    vrf.up = true;
+    vrf.vrf_table = 4000000000;
+    CHECK(sent("vrf", cnif_link_add(kernel_that_acknowledges(), &vrf, NULL)));
 }
 
 /* A change says only what is to change. */

@@ -37,6 +37,7 @@ OLDER = {
     "macvlan-mtu-larger-than-master": _STRICT_DEL,
     "macvlan-mtu-negative": _STRICT_DEL,
     "macvlan-master-gone": _STRICT_DEL,
+    "sbr-interface-missing": "DEL of sbr 1.1.1 wants the interface to exist",
     "host-device-kernelpath": _HOST_DEVICE,
     "host-device-name-taken-in-container": _HOST_DEVICE,
     "host-device-name-taken": _HOST_DEVICE,

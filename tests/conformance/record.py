@@ -12,6 +12,7 @@ import table_bridge
 import table_interfaces
 import table_kinds
 import table_others
+import table_sbr
 import table_tuning
 
 import golden
@@ -28,12 +29,14 @@ def main(directory: str, *wanted: str) -> None:
         (table_others.LIVES, life),
         (table_bandwidth.LIVES, life),
         (table_tuning.LIVES, life),
+        (table_sbr.LIVES, life),
         (table_interfaces.LIVES, life),
         (table_kinds.LIVES, life),
         (table_bridge.REFUSED, refusal),
         (table_others.REFUSED, refusal),
         (table_bandwidth.REFUSED, refusal),
         (table_tuning.REFUSED, refusal),
+        (table_sbr.REFUSED, refusal),
         (table_interfaces.REFUSED, refusal),
         (table_kinds.REFUSED, refusal),
     ):

@@ -13,6 +13,7 @@ import table_check
 import table_interfaces
 import table_kinds
 import table_others
+import table_sbr
 import table_tuning
 
 import golden
@@ -23,7 +24,7 @@ if TYPE_CHECKING:
     from helpers.case import Case, Damage
     from helpers.node import Node
 
-CHAINED = (table_bandwidth, table_tuning)
+CHAINED = (table_bandwidth, table_tuning, table_sbr)
 TABLES = (table_bridge, table_others, *CHAINED, table_interfaces, table_kinds)
 LIVES = [case for table in TABLES for case in table.LIVES]
 REFUSED = [case for table in TABLES for case in table.REFUSED]

@@ -55,6 +55,17 @@ ETH0 = (
     "ip link set h0 up",
     "ip -n pod1 link set eth0 up",
 )
+ETH0_ROUTED = (
+    *ETH0,
+    "ip -n pod1 addr add 10.1.0.5/24 dev eth0",
+    "ip -n pod1 addr add fd01::5/64 dev eth0 nodad",
+    "ip -n pod1 route add default via 10.1.0.1",
+    "ip -n pod1 -6 route add default via fd01::1",
+)
+ADDRESSES = [
+    {"address": "10.1.0.5/24", "gateway": "10.1.0.1", "interface": 0},
+    {"address": "fd01::5/64", "gateway": "fd01::1", "interface": 0},
+]
 PREVIOUS = {"cniVersion": "1.1.0", "interfaces": [{"name": "eth0"}]}
 
 
@@ -173,6 +184,12 @@ CASES = [
         plugin="tuning",
         before=ETH0,
     ),
+    Case(
+        "sbr-table",
+        {"table": 1000, "prevResult": {**PREVIOUS, "ips": ADDRESSES}},
+        plugin="sbr",
+        before=ETH0_ROUTED,
+    ),
     _firewall("iptables", "iptables-nft", ingressPolicy="isolated"),
     _firewall("nftables", backend="nftables", ingressPolicy="isolated"),
 ]
@@ -284,7 +301,7 @@ def _assert_error(outcome: Outcome, step: str) -> None:
     *("l2", "ports", "vlan", "nftables", "iptables", "force-address"),
     *("macvlan", "loopback", "flannel", "ptp", "tap", "host-device"),
     *("ports-nftables", "ports-conditions", "ports-iptables"),
-    *("tuning", "firewall-iptables", "firewall-nftables"),
+    *("tuning", "firewall-iptables", "firewall-nftables", "sbr-table"),
 )
 def test_failed_add_on_an_empty_node(scene: Callable[..., Scene], case: Case) -> None:
     """Whichever step of the first ADD fails, no link, address, route or address file is left."""
@@ -331,7 +348,7 @@ def test_failed_add_changes_nothing(scene: Callable[..., Scene], case: Case, war
     *("l2", "static", "vlan", "nftables", "iptables"),
     *("macvlan", "loopback", "host-local", "flannel", "ptp", "tap", "host-device"),
     *("ports-nftables", "ports-iptables"),
-    *("tuning", "firewall-iptables", "firewall-nftables"),
+    *("tuning", "firewall-iptables", "firewall-nftables", "sbr-table"),
 )
 @each_way
 def test_failed_delete(scene: Callable[..., Scene], case: Case, warm: bool) -> None:
@@ -380,7 +397,7 @@ def test_failed_delete_of_a_container_that_is_gone(scene: Callable[..., Scene], 
     *("l2", "static", "vlan", "nftables", "iptables"),
     *("macvlan", "loopback", "host-local", "flannel", "ptp", "tap", "host-device"),
     *("ports-nftables", "ports-iptables"),
-    *("tuning", "firewall-iptables", "firewall-nftables"),
+    *("tuning", "firewall-iptables", "firewall-nftables", "sbr-table"),
 )
 def test_failed_check(scene: Callable[..., Scene], case: Case) -> None:
     """Whichever step of CHECK fails, it changes nothing."""
@@ -439,7 +456,7 @@ def test_failed_gc(scene: Callable[..., Scene], case: Case) -> None:
 KILLED = (
     *("plain", "nftables", "iptables", "macvlan", "flannel"),
     *("ports-nftables", "ports-iptables", "ptp", "tap", "host-device", "tuning"),
-    *("firewall-iptables", "firewall-nftables"),
+    *("firewall-iptables", "firewall-nftables", "sbr-table"),
 )
 
 

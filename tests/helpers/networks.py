@@ -29,6 +29,16 @@ BRIDGE: dict[str, Any] = {
     "capabilities": {"mac": True},
     "ipam": {"type": "host-local", "subnet": "10.22.0.0/16"},
 }
+DUAL: dict[str, Any] = {
+    "cniVersion": "1.0.0",
+    "name": "net",
+    "type": "bridge",
+    "isDefaultGateway": True,
+    "ipam": {
+        "type": "host-local",
+        "ranges": [[{"subnet": "10.1.0.0/24"}], [{"subnet": "fd01::/64"}]],
+    },
+}
 MYNET = {"cniVersion": "1.1.0", "name": "mynet", "plugins": [BRIDGE]}
 NETNS = "/run/netns/blue"
 

@@ -47,6 +47,7 @@ class _View:
                 ["ip", "-j", "-d", "-batch", batch], capture_output=True, text=True, check=True
             )
             self.links, self.routes, self.rules = _json_stream(done.stdout)
+            self.rules += json.loads(_output("ip", "-6", "-j", "rule", "show") or "[]")
             self.sysctls = _sysctls(link["ifname"] for link in self.links)
 
     def pairs(self) -> Iterator[tuple[int, int, bool, bool]]:
@@ -387,7 +388,7 @@ def _files(top: Path) -> list[tuple[str, str]]:
             content = path.read_bytes()
             shown = (
                 json.dumps(content.decode("latin-1"))
-                if len(content) < 200
+                if len(content) < 400
                 else f"{len(content)} bytes"
             )
             found.append((str(path), f"{mode} {shown}"))

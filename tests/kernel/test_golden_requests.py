@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 GOLDEN = Path(__file__).parents[1] / "golden" / "netlink"
 NAMES = sorted(path.stem for path in GOLDEN.glob("*.hex"))
 OWN = {"link-get-index", "route-append", "route-find"}  # requests that no command sends
-OWN |= {"qdisc-get", "class-get", "nsid-get", "link-get-afar"}
+OWN |= {"qdisc-get", "class-get", "nsid-get", "link-get-afar", "rule-delete"}
 OWN |= {"qdisc-tbf-64"}  # tc computes the burst from the 32 bits of the rate
 
 # (message kind, path of attribute types) of nests.
@@ -66,6 +66,7 @@ DIFFERENCES = {
     "link-get-name": {(EXT_MASK,)},
     "qdisc-delete": {(TCA_KIND,)},  # ours is sure that it is one of our kind
     "ipvlan": {(18, 2, 2)},  # it says that there are no IFLA_IPVLAN_FLAGS
+    "addr-restore": {(2,)},  # it says that the link has the address, as if there could be a peer
 }
 # The same within options: tables that the kernel computes itself since Linux 3.8, and the burst
 # in bytes, which repeats the one in ticks.

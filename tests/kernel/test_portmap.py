@@ -171,50 +171,6 @@ def test_unspecified_addresses_are_those_of_a_family(
 
 
 @FAMILIES
-def test_only_the_host_s_own_addresses_are_meant(scene: Portmapped, family: int) -> None:
-    """CVE-2025-67499: what is sent through the host to the same port elsewhere arrives there."""
-    scene.first.add(mapping(8080))
-    there = (scene.neighbour.fd, 8080)
-    seen = exchange(there, scene.second.fd, "tcp", NEIGHBOUR[family], 8080)
-    assert seen == pod_address(6, family)
-    # and from the host itself
-    exchange(there, scene.node.fd, "tcp", NEIGHBOUR[family], 8080)
-
-
-SERVICES = {
-    "iptables-nft": (
-        "iptables-nft -t nat -N KUBE",
-        "iptables-nft -t nat -A PREROUTING -j KUBE",
-        "iptables-nft -t nat -A KUBE -p tcp --dport 8080 -j DNAT --to-destination 10.1.0.6:81",
-    ),
-    "iptables-legacy": (
-        "iptables-legacy -t nat -N KUBE",
-        "iptables-legacy -t nat -A PREROUTING -j KUBE",
-        "iptables-legacy -t nat -A KUBE -p tcp --dport 8080 -j DNAT --to-destination 10.1.0.6:81",
-    ),
-    "nft": (
-        "nft add table ip kube",
-        "nft 'add chain ip kube pre { type nat hook prerouting priority dstnat; }'",
-        "nft add rule ip kube pre tcp dport 8080 dnat to 10.1.0.6:81",
-    ),
-}
-
-
-@pytest.mark.parametrize("kind", SERVICES)
-@pytest.mark.parametrize("first", [True, False], ids=["service-first", "port-first"])
-def test_services_go_before_host_ports(scene: Portmapped, kind: str, first: bool) -> None:
-    """CVE-2019-9946: a port that kube-proxy's chains claim is the service's, whoever came first."""
-    need_tools("iptables-nft", "iptables-legacy")
-    if not first:
-        scene.first.add(mapping(8080))
-    for command in SERVICES[kind]:
-        scene.node.run(command)
-    if first:
-        scene.first.add(mapping(8080))
-    exchange((scene.second.fd, 81), scene.neighbour.fd, "tcp", NODE[4], 8080)
-
-
-@FAMILIES
 def test_services_inside_the_subnet_keep_their_clients(scene: Portmapped, family: int) -> None:
     """A pod with a host port, asked through somebody else's DNAT, sees which pod asks."""
     scene.first.add(mapping(8080, 80, "udp"))

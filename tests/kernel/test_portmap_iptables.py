@@ -296,16 +296,6 @@ def test_other_kinds_of_iptables(
     assert len([rule for rule in flavour.rules() if "LOCAL" in rule]) == 2
 
 
-def test_services_go_before_host_ports(scene: Portmapped) -> None:
-    """CVE-2019-9946: the jump to host ports is the last rule, behind that to services."""
-    for rule in ("-N KUBE-SERVICES", "-A PREROUTING -j KUBE-SERVICES"):
-        scene.node.run(f"iptables -t nat {rule}")
-    target = "-j DNAT --to-destination 10.1.0.6:81"
-    scene.node.run(f"iptables -t nat -A KUBE-SERVICES -p tcp --dport 8080 {target}")
-    scene.first.add(mapping(8080), **BY_IPTABLES)
-    exchange((scene.second.fd, 81), scene.neighbour.fd, "tcp", NODE[4], 8080)
-
-
 def test_sctp(scene: Portmapped) -> None:
     """The first packet of an SCTP association arrives at the pod's port."""
     scene.first.add(mapping(8080, 80, "sctp"), **BY_IPTABLES)

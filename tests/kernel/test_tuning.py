@@ -307,18 +307,6 @@ def test_status(node: Node) -> None:
         assert caught.value.code == 50
 
 
-@pytest.mark.parametrize("ifname", ["..", ".", "../../kernel", "a/b", "eth0\n"])
-def test_an_interface_that_is_a_path(node: Node, pod: Container, ifname: str) -> None:
-    """No name of an interface makes IFNAME lead out of its directory: it is refused, code 4."""
-    Path("/proc/sys/net/ipv4/conf/all/arp_notify").write_text("0")
-    keys = conf(sysctl={"net.ipv4.conf.IFNAME.all.arp_notify": "1"}, mtu=1400)
-    with pytest.raises(CNIError) as caught:
-        plugins.add("tuning", keys, container_id="pod", netns=pod.path, ifname=ifname)
-    assert caught.value.code == 4
-    assert sysctl(node, pod, "net/ipv4/conf/all/arp_notify") == "0"
-    assert not KEPT.parent.exists()
-
-
 def test_the_machines_own_sysctls_stay(node: Node, pod: Container) -> None:
     """What is written is the container's, whatever namespace the caller is in."""
     call(plugins.add, pod, sysctl={"net.ipv4.ip_forward": "1", "net.ipv4.conf.all.rp_filter": "2"})

@@ -21,6 +21,7 @@ class Link:
     vlan_filtering: bool
     macvlan_mode: int
     bcqueuelen: int
+    vrf_table: int
     ipvlan_mode: int
     vlan_id: int
     tap_owner: int | None

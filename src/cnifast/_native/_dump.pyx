@@ -121,6 +121,10 @@ cdef class Link:
         return self.c.bcqueuelen
 
     @property
+    def vrf_table(self):
+        return self.c.vrf_table
+
+    @property
     def ipvlan_mode(self):
         return self.c.ipvlan_mode
 

@@ -1,1 +1,2 @@
 #include "cnifast.h"
+#include "cnifast_routing.h"

@@ -30,6 +30,7 @@ cdef extern from "cnifast.h" nogil:
         bint vlan_filtering
         uint32_t macvlan_mode
         uint32_t bcqueuelen
+        uint32_t vrf_table
         uint16_t ipvlan_mode
         uint16_t vlan_id
         int64_t tap_owner

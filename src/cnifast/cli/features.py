@@ -8,6 +8,7 @@ import tempfile
 from cnifast.kernel import Handle, KernelError, NetNS, hostports
 from cnifast.kernel import netns as namespaces
 from cnifast.kernel.nft import NftSocket, Owner
+from cnifast.kernel.routing import RoutingChange
 from cnifast.kernel.shaping import Bucket, Limits, add_limits
 from cnifast.kernel.tap import Tap
 
@@ -66,6 +67,16 @@ def _dummy(handle: Handle, _: NetNS) -> None:
     handle.add_link("dummy", "dummy")
 
 
+def _vrf(handle: Handle, _: NetNS) -> None:
+    handle.add_link("vrf", "vrf", vrf_table=1)
+
+
+def _rules(handle: Handle, _: NetNS) -> None:
+    change = RoutingChange()
+    change.add_rule("192.0.2.1/32", 1)
+    change.apply(handle)
+
+
 def _tap(_: Handle, netns: NetNS) -> None:
     Tap(None, None, multi_queue=False).create(netns.fileno(), "tap")
 
@@ -99,6 +110,8 @@ TRIALS: dict[str, Trial] = {
     "vlan": _vlan,
     "dummy": _dummy,
     "tap": _tap,
+    "vrf": _vrf,
+    "routing by source": _rules,
     "masquerading by nftables": _nftables,
     "bandwidth limits": _limits,
     "host ports by nftables": _hostports,

@@ -94,6 +94,7 @@ class Handle(NetlinkSocket):
         peer_netns: int = -1,
         macvlan_mode: int = 0,
         vlan_filtering: bool = False,
+        vrf_table: int = 0,
     ) -> None:
         """Create a link, in another namespace if ``netns`` is the file descriptor of one.
 
@@ -117,6 +118,7 @@ class Handle(NetlinkSocket):
         spec.peer.netns_fd = peer_netns
         spec.macvlan.mode = macvlan_mode
         spec.bridge.vlan_filtering = vlan_filtering
+        spec.vrf_table = vrf_table
         check(lib.cnif_link_add(self.raw, spec, err), err)
 
     def set_link(
@@ -223,7 +225,7 @@ class Handle(NetlinkSocket):
         err = new_error()
         array = ffi.new("struct cnif_address **")
         count = ffi.new("size_t *")
-        rc = lib.cnif_addr_dump(self.raw, index, _family(family), array, count, err)
+        rc = lib.cnif_addr_dump(self.raw, index, family_of(family), array, count, err)
         check(rc, err)
         try:
             return [Address(array[0][i]) for i in range(count[0])]
@@ -282,7 +284,7 @@ class Handle(NetlinkSocket):
         """
         from cnifast._native._dump import routes  # noqa: PLC0415 - Cython's start-up costs 15 ms
 
-        return self._dump("cnif_route", lib.cnif_route_dump, routes, oif, _family(family), table)
+        return self._dump("cnif_route", lib.cnif_route_dump, routes, oif, family_of(family), table)
 
     def add_route(
         self,
@@ -342,7 +344,7 @@ class Handle(NetlinkSocket):
             lib.cnif_free(array[0])
 
 
-def _family(family: int) -> int:
+def family_of(family: int) -> int:
     """Return AF_* of 4, 6 or 0."""
     try:
         return _FAMILY[family]

@@ -13,6 +13,9 @@ if TYPE_CHECKING:
     from typing import NoReturn, Self
 
 
+_LOCK_MS = 10_000
+
+
 class NetNS:
     """An open network namespace; a context manager that closes it, as dropping it does.
 
@@ -119,6 +122,30 @@ def become(netns: NetNS, argv: Sequence[str]) -> NoReturn:
     words = ffi.new("char *[]", [*kept, ffi.NULL])
     check(lib.cnif_netns_exec(netns.fileno(), words, err), err)
     raise AssertionError("a program returned")
+
+
+class NetNSLock:
+    """A lock on a namespace against others that want to change it in several steps.
+
+    The reference's sbr plugin takes the same one.
+    """
+
+    __slots__ = ("_lock",)
+
+    def __init__(self, netns: int) -> None:
+        """Take the lock.
+
+        Raises:
+            BlockingIOError: somebody has it for longer than ten seconds; the text says who.
+            KernelError: the namespace cannot be locked.
+        """
+        self._lock = ffi.new("struct cnif_netns_lock *", (-1, -1))
+        err = new_error()
+        check(lib.cnif_netns_lock(netns, _LOCK_MS, self._lock, err), err)
+
+    def release(self) -> None:
+        """Let go of it; once more is allowed."""
+        lib.cnif_netns_unlock(self._lock)
 
 
 def read_sysctl(path: str, netns: int = -1) -> str:

@@ -55,6 +55,7 @@ class LinkView:
     vlan_filtering = property(lambda self: self._c.vlan_filtering)
     macvlan_mode = property(lambda self: self._c.macvlan_mode)
     bcqueuelen = property(lambda self: self._c.bcqueuelen)
+    vrf_table = property(lambda self: self._c.vrf_table)
     ipvlan_mode = property(lambda self: self._c.ipvlan_mode)
     vlan_id = property(lambda self: self._c.vlan_id)
     tap_multi_queue = property(lambda self: self._c.tap_multi_queue)

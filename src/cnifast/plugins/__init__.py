@@ -39,6 +39,8 @@ MODULES = {
     "dhcp": "cnifast.ipam.dhcp.plugin",
     "bandwidth": "cnifast.plugins.meta.bandwidth",
     "tuning": "cnifast.plugins.meta.tuning",
+    "sbr": "cnifast.plugins.meta.sbr",
+    "vrf": "cnifast.plugins.meta.vrf",
     "firewall": "cnifast.plugins.meta.firewall",
 }
 NAMES = tuple(MODULES)

@@ -10,9 +10,9 @@ import os
 from fcntl import LOCK_EX, LOCK_NB, LOCK_SH, LOCK_UN, flock
 
 from cnifast.kernel.handle import Handle
-from cnifast.kernel.netns import NetNS, identify
+from cnifast.kernel.netns import NetNS, NetNSLock, identify
 from cnifast.protocol.codec import DecodeError
-from cnifast.protocol.errors import INTERNAL, CNIError, RunCold
+from cnifast.protocol.errors import INTERNAL, TRY_AGAIN_LATER, CNIError, RunCold
 
 try:
     from _blake2 import blake2s  # what hashlib has, without loading OpenSSL
@@ -41,7 +41,16 @@ class Session:
     ``exits`` tells that the process ends with the call.
     """
 
-    __slots__ = ("_handles", "_lock", "_netns", "_undo", "exits", "host_netns", "req")
+    __slots__ = (
+        "_handles",
+        "_host_lock",
+        "_inside_lock",
+        "_netns",
+        "_undo",
+        "exits",
+        "host_netns",
+        "req",
+    )
 
     def __init__(self, req: Request) -> None:
         self.req = req
@@ -49,7 +58,8 @@ class Session:
         self.exits = req.place.exits
         self._handles: dict[str, Any] = {}
         self._netns: NetNS | None = None
-        self._lock = -1
+        self._host_lock = -1
+        self._inside_lock: NetNSLock | None = None
         self._undo: list[Callable[[], object]] = []
 
     def __enter__(self) -> Self:
@@ -64,8 +74,10 @@ class Session:
                     continue  # it was not made in the end
                 except Exception as also:  # noqa: BLE001 - the other steps are undone all the same
                     error.add_note(f"while undoing: {also}")
-        if self._lock >= 0:
-            flock(self._lock, LOCK_UN)
+        if self._inside_lock is not None:
+            self._inside_lock.release()
+        if self._host_lock >= 0:
+            flock(self._host_lock, LOCK_UN)
         for handle in self._handles.values():
             handle.close()
         if self._netns is not None:
@@ -95,20 +107,20 @@ class Session:
         A lock on the host's namespace itself, until the session ends: it is there wherever a call
         comes from, and needs no file.
         """
-        self._lock = self.host_netns
-        if self._lock < 0:
+        self._host_lock = self.host_netns
+        if self._host_lock < 0:
             warm: Any = self.req.place.warm
             kept = self._handles if warm is None else warm.kept
             own = kept.get(_OWN_NETNS)
             if own is None:
                 own = kept[_OWN_NETNS] = NetNS("/proc/thread-self/ns/net")
-            self._lock = own.fileno()
-        flock(self._lock, LOCK_SH)
+            self._host_lock = own.fileno()
+        flock(self._host_lock, LOCK_SH)
 
     def alone(self) -> bool:
         """Tell whether no other session has joined; none can from now on, until this one ends."""
         try:
-            flock(self._lock, LOCK_EX | LOCK_NB)
+            flock(self._host_lock, LOCK_EX | LOCK_NB)
         except BlockingIOError:
             return False
         return True
@@ -160,6 +172,17 @@ class Session:
             except OSError as e:
                 raise CNIError(INTERNAL, f'failed to open netns "{self.req.netns}": {e}') from e
         return self._netns.fileno()
+
+    def lock(self) -> None:
+        """Keep others from changing the container's namespace in several steps, to the end.
+
+        Raises:
+            CNIError: there is no such namespace, or somebody does for too long (code 11).
+        """
+        try:
+            self._inside_lock = NetNSLock(self.netns)
+        except BlockingIOError as e:
+            raise CNIError(TRY_AGAIN_LATER, str(e)) from None
 
     def has_netns(self) -> bool:
         """Tell whether there is a container namespace; False once it is gone.

@@ -2,6 +2,8 @@
 
 As strict as the reference: each address must be on the interface, its network and each route
 must be in the routing table; a default route may have been given another gateway meanwhile.
+Only that they may have moved to another table: with the interface to a VRF, or by its addresses,
+as the plugins vrf and sbr do that come later in a chain.
 """
 
 from __future__ import annotations
@@ -19,7 +21,7 @@ if TYPE_CHECKING:
     from cnifast.protocol.request import Request
     from cnifast.protocol.result import IPConfig, Result, Route
 
-_MAIN = 254
+_MAIN, _LOCAL = 254, 255
 
 
 def check_container_link(handle: Handle, req: Request, result: Result, kind: str = "") -> Link:
@@ -65,7 +67,7 @@ def check_addresses(handle: Handle, ifname: str, index: int, ips: Sequence[IPCon
             continue  # it is its own network
         family, value, _ = _ip.parse_cidr(config.address)
         base = _ip.packed(family, _ip.network(family, value, prefixlen))
-        if (base, prefixlen) not in routes:
+        if (base, prefixlen) not in routes and not _is_elsewhere(handle, base, prefixlen, index):
             raise CNIError(
                 INTERNAL, f"no route to the network of address {config.address} on {ifname}"
             )
@@ -91,6 +93,21 @@ def check_routes(handle: Handle, wanted: Sequence[Route]) -> None:
             found = (*key, parse_address(route.gw)[1]) in present
         else:
             found = key in without_gateway
+        if not found and route.table is None:
+            gateway = parse_address(route.gw)[1] if route.gw and prefixlen else None
+            found = _is_elsewhere(handle, packed, prefixlen, 0, gateway)
         if not found:
             via = f" via {route.gw}" if route.gw else ""
             raise CNIError(INTERNAL, f"route to {route.dst}{via} is missing")
+
+
+def _is_elsewhere(
+    handle: Handle, dst: bytes, prefixlen: int, oif: int, gateway: bytes | None = None
+) -> bool:
+    """Tell whether another table than the main one has a route, by a link (0: any) and gateway."""
+    return any(
+        (route.dst, route.prefixlen) == (dst, prefixlen)
+        and gateway in (None, route.gateway)
+        and route.table not in (_MAIN, _LOCAL)
+        for route in handle.routes(oif=oif)
+    )

@@ -1,6 +1,9 @@
 #include "fake_kernel.h"
 
+#include "netlink/nlparse.h"
+
 #include <linux/netlink.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/socket.h>
@@ -88,6 +91,22 @@ size_t fake_kernel_request(struct fake_kernel *fake)
 
     fake->size = n > 0 ? (size_t)n : 0;
     return fake->size;
+}
+
+const char *fake_kernel_types(struct fake_kernel *fake)
+{
+    const struct nlmsghdr *nlh = cnif_nlmsg_first(fake->request, fake->size);
+    size_t used = 0;
+
+    fake->types[0] = '\0';
+    for (; nlh; nlh = cnif_nlmsg_next(nlh, fake->request + fake->size)) {
+        int n = snprintf(fake->types + used, sizeof(fake->types) - used, " %u", nlh->nlmsg_type);
+
+        if (n < 0 || (size_t)n >= sizeof(fake->types) - used)
+            abort();
+        used += (size_t)n;
+    }
+    return fake->types;
 }
 
 unsigned fake_kernel_left(struct fake_kernel *fake)

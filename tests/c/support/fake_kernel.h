@@ -17,6 +17,7 @@ struct fake_kernel {
     int fd;
     size_t size; /* of the last request */
     uint8_t request[16384] __attribute__((aligned(8)));
+    char types[256]; /* of its messages */
 };
 
 void fake_kernel_open(struct fake_kernel *fake);
@@ -33,6 +34,8 @@ void fake_kernel_done(struct fake_kernel *fake, uint32_t seq, int code, uint16_t
 
 /* Receive what was sent into fake->request; its size, 0 if there is nothing. */
 size_t fake_kernel_request(struct fake_kernel *fake);
+/* The type of each message of the last request, as a text of decimal numbers: " 24 25". */
+const char *fake_kernel_types(struct fake_kernel *fake);
 /* How many datagrams nobody has received yet. */
 unsigned fake_kernel_left(struct fake_kernel *fake);
 
