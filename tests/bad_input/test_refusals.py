@@ -127,7 +127,7 @@ def theirs(reference: str) -> Iterator[TheirStand]:
     stand.close()
 
 
-@pytest.mark.kind_of("case")
+@pytest.mark.kind_of("case", one_in=6)
 @pytest.mark.parametrize("case", TABLE, ids=str)
 def test_code_is_the_references(theirs: TheirStand, reference: str, case: Bad) -> None:
     """The code is the one of the reference, unless the table says why it is not."""

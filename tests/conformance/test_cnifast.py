@@ -31,7 +31,7 @@ DAMAGES = [*table_check.DAMAGES]
 DAMAGES += [damage for table in CHAINED for damage in table.DAMAGES]
 
 
-@pytest.mark.kind_of("case")
+@pytest.mark.kind_of("case", one_in=6)
 @pytest.mark.parametrize("case", LIVES, ids=str)
 def test_lives(node: Node, runner: Runner, case: Case) -> None:
     """Attaching and detaching does what the reference does, but for the documented differences."""
@@ -43,7 +43,7 @@ def test_lives(node: Node, runner: Runner, case: Case) -> None:
     )
 
 
-@pytest.mark.kind_of("case")
+@pytest.mark.kind_of("case", one_in=6)
 @pytest.mark.parametrize("case", REFUSED, ids=str)
 def test_refusals(node: Node, runner: Runner, case: Case) -> None:
     """What the reference refuses is refused with the same code, and leaves the node as it was."""

@@ -50,7 +50,7 @@ def _need(release: tuple[int, ...], name: str, since: str = "") -> None:
         pytest.skip(f"the reference at hand is {release}, this needs {since}")
 
 
-@pytest.mark.kind_of("case", slow=True)
+@pytest.mark.kind_of("case", one_in=24)
 @pytest.mark.parametrize("case", LIVES, ids=str)
 def test_golden_lives(node: Node, reference: str, release: tuple[int, ...], case: Case) -> None:
     """The reference does, step by step, what the golden record says it does."""
@@ -59,7 +59,7 @@ def test_golden_lives(node: Node, reference: str, release: tuple[int, ...], case
     golden.require_equal(golden.shared(golden.load(case.name)), golden.shared(seen))
 
 
-@pytest.mark.kind_of("case", slow=True)
+@pytest.mark.kind_of("case", one_in=24)
 @pytest.mark.parametrize("case", REFUSED, ids=str)
 def test_golden_refusals(node: Node, reference: str, release: tuple[int, ...], case: Case) -> None:
     """The reference refuses what the golden record says it refuses, with that code."""

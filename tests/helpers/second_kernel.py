@@ -6,7 +6,8 @@ is booted when the first test starts; its reports stand for those of this proces
 so that it is done by then, and with pytest-xdist all workers share it.
 
 `@pytest.mark.kind_of("case")` is for a test with a parameter of this name, which is a plugin's name
-or has one: it needs the feature of that name, if there is one.
+or has one: it needs the feature of that name, if there is one.  Of many such cases `one_in=6` has
+every sixth one run there.
 
 `slow=True` is for tests that take minutes there, as plugins called by cold and warm binaries do:
 `CNIFAST_TESTS=all` runs them, too.
@@ -27,7 +28,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from . import guest
-from .effort import ALL, everything
+from .effort import ALL, everything, in_sample
 from .node import TOOLS_PATH
 
 if TYPE_CHECKING:
@@ -63,7 +64,7 @@ def kernel_has(feature: str) -> bool:
 
 def pytest_configure(config: pytest.Config) -> None:
     """Make the marker known."""
-    for call in (f"{_MARKER}(feature, slow=False)", f"{_KIND_OF}(parameter, slow=False)"):
+    for call in (f"{_MARKER}(feature, slow=False)", f"{_KIND_OF}(parameter, one_in=1)"):
         config.addinivalue_line("markers", f"{call}: needs a kernel with this, and gets one")
 
 
@@ -78,7 +79,8 @@ def _needs(item: pytest.Item) -> Iterator[tuple[str, bool]]:
         plugin = getattr(value, "plugin", value)
         if plugin in FEATURES:
             ways = {parameters.get("runner"), parameters.get("stand")}
-            yield plugin, mark.kwargs.get("slow", False) or bool(_SLOW_WAYS & ways)
+            chosen = in_sample(str(value), mark.kwargs.get("one_in", 1))
+            yield plugin, not chosen or bool(_SLOW_WAYS & ways)
 
 
 @pytest.hookimpl(trylast=True)
