@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 ROOT = Path(__file__).parents[1]
 
 
-pytest_plugins = ["helpers.second_kernel"]
+pytest_plugins = ["helpers.effort", "helpers.second_kernel"]
 
 
 @pytest.fixture

@@ -11,7 +11,6 @@ from typing import TYPE_CHECKING, Any
 from bad_input import table_flannel
 from bad_input.bad import call_environment, good
 from helpers import ways
-from helpers.effort import in_sample
 from helpers.node import open_node
 from helpers.snapshot import Snapshot, changes
 
@@ -21,7 +20,6 @@ if TYPE_CHECKING:
     from bad_input.bad import Bad
     from helpers.plugin import Outcome, Runner
 
-COLD = 4  # one case in so many
 LOOK = 8  # calls between looking what has changed, which takes as long as all of them
 KEYS = {"cniVersion", "code", "msg", "details"}
 VERSIONS = ("0.1.0", "0.2.0", "0.3.0", "0.3.1", "0.4.0", "1.0.0", "1.1.0")
@@ -59,7 +57,6 @@ class Stand:
             self.runner = ways.warm(directory)
         else:
             self.runner = ways.InprocRunner(directory)
-        self._way = way
         self._made: list[str] = []
         self._seen: list[str] = []
         self.changes()
@@ -83,10 +80,6 @@ class Stand:
         """Make a call that is in order."""
         environment = call_environment(command, self.runner.plugin_path)
         return self.runner.call(plugin, environment, good(plugin, **conf))
-
-    def leaves_out(self, case: Bad) -> bool:
-        """Whether a call is made by the other ways alone: an interpreter for each takes long."""
-        return self._way == "cold" and not in_sample(str(case), COLD)
 
     def changes_of(self, case: Bad) -> list[str]:
         """Return what calls changed since this was last looked for, now and then; and the calls."""

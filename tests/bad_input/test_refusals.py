@@ -21,7 +21,6 @@ from bad_input import (
 )
 from bad_input.bad import GOOD, WAITS
 from bad_input.stand import Stand, require_error
-from helpers.effort import ALL
 from helpers.plugin import BinaryRunner
 
 if TYPE_CHECKING:
@@ -50,11 +49,10 @@ def test_what_is_good(stand: Stand, plugin: str) -> None:
     stand.changes()
 
 
+@pytest.mark.sampled("case")
 @pytest.mark.parametrize("case", TABLE, ids=str)
 def test_refused(stand: Stand, case: Bad) -> None:
     """The error has the code and the words expected, and the node is as it was."""
-    if stand.leaves_out(case):
-        pytest.skip(f"{ALL} calls it by a cold binary, too")
     require_error(stand.call(case), case.code, case.words)
     assert stand.changes_of(case) == []
 

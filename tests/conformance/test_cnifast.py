@@ -31,6 +31,7 @@ DAMAGES = [*table_check.DAMAGES]
 DAMAGES += [damage for table in CHAINED for damage in table.DAMAGES]
 
 
+@pytest.mark.sampled("case")
 @pytest.mark.kind_of("case", one_in=6)
 @pytest.mark.parametrize("case", LIVES, ids=str)
 def test_lives(node: Node, runner: Runner, case: Case) -> None:
@@ -43,6 +44,7 @@ def test_lives(node: Node, runner: Runner, case: Case) -> None:
     )
 
 
+@pytest.mark.sampled("case")
 @pytest.mark.kind_of("case", one_in=6)
 @pytest.mark.parametrize("case", REFUSED, ids=str)
 def test_refusals(node: Node, runner: Runner, case: Case) -> None:
@@ -61,6 +63,7 @@ def test_refusals(node: Node, runner: Runner, case: Case) -> None:
     assert "\n" not in refused.json["msg"]
 
 
+@pytest.mark.sampled("damage")
 @pytest.mark.parametrize("damage", DAMAGES, ids=str)
 def test_check(node: Node, runner: Runner, damage: Damage) -> None:
     """CHECK notices what the reference's CHECK notices, and DEL cleans up all the same."""
