@@ -47,6 +47,7 @@ class Stand:
         for command in ("add m0 type veth peer name m1", "set m0 up", "set m1 up"):
             self.node.ip(f"link {command}")
         os.mkfifo("/run/pipe")
+        Path("/run/cni").mkdir(exist_ok=True)
         table_flannel.prepare()
         self.service: ways.Service | None = None
         self.runner: Runner

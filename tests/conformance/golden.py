@@ -38,6 +38,7 @@ OLDER = {
     "macvlan-mtu-negative": _STRICT_DEL,
     "macvlan-master-gone": _STRICT_DEL,
     "sbr-interface-missing": "DEL of sbr 1.1.1 wants the interface to exist",
+    "tuning-sysctl-no-number": "sysctls are set in an order that changes from call to call",
     "host-device-kernelpath": _HOST_DEVICE,
     "host-device-name-taken-in-container": _HOST_DEVICE,
     "host-device-name-taken": _HOST_DEVICE,

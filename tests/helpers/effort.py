@@ -5,6 +5,7 @@ The whole takes half an hour more: cases that others stand for, by their slowest
 `@pytest.mark.sampled("case")` is for a test with a parameter of this name that is made by each way
 to execute plugins.  The ways do the same but for their first steps, so all cases are made through
 the service, every second one in process, and every fourth one by an interpreter of its own.
+`one_in=2` says how many of the cases of a test without ways are made.
 """
 
 from __future__ import annotations
@@ -43,6 +44,7 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
             continue
         assert isinstance(item, pytest.Function)
         given = item.callspec.params
-        way = given.get("runner") or given["stand"]
-        if not in_sample(str(given[mark.args[0]]), _ONE_IN.get(way, 1)):
-            item.add_marker(pytest.mark.skip(f"{ALL} does it {way}, too"))
+        way = given.get("runner") or given.get("stand", "")
+        one_in = mark.kwargs.get("one_in") or _ONE_IN.get(way, 1)
+        if not in_sample(str(given[mark.args[0]]), one_in):
+            item.add_marker(pytest.mark.skip(f"{ALL} does it, too {way}"))

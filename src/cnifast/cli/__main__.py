@@ -6,6 +6,10 @@ import gc
 import os
 import sys
 
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from typing import Any
+
 COMMANDS = {
     "add": ("cnifast.cli.network", "attach a container's namespace to a network"),
     "del": ("cnifast.cli.network", "detach it"),
@@ -88,7 +92,13 @@ def _run(arguments: list[str]) -> int:
 
     from cnifast import __version__
 
-    overview = ArgumentParser(
+    class Parser(ArgumentParser):
+        def _print_message(self, message: str, file: Any = None) -> None:
+            # argparse itself takes no notice of a text that cannot be written.
+            if message:
+                print(message, end="", file=file or sys.stderr, flush=True)
+
+    overview = Parser(
         "cnifast",
         description="CNI plugins with a native core.",
         epilog="\n".join(f"  {name:10}{text}" for name, (_, text) in COMMANDS.items()),
@@ -100,7 +110,7 @@ def _run(arguments: list[str]) -> int:
 
     path, text = COMMANDS[command]
     module = __import__(path, fromlist=("run",))
-    parser = ArgumentParser(f"cnifast {command}", description=text)
+    parser = Parser(f"cnifast {command}", description=text)
     module.configure(parser)
     ended: int = module.run(parser.parse_args(arguments[1:]))
     return ended
