@@ -44,7 +44,7 @@ faulty_build() {
 # Each test has a node of its own, and much of its time is spent waiting for the kernel.
 python_tests() {
     as_root env CNIFAST_FAULTY_SITE="$CNIFAST_FAULTY_SITE" CNIFAST_RELEASE="$CNIFAST_RELEASE" \
-        "$VENV/bin/python" -m pytest -n "$(($(nproc) * 2))" "$@"
+        "$VENV/bin/python" -m pytest -n "$(($(nproc) * 2))" --dist worksteal "$@"
 }
 
 step packages need_packages iproute2 nftables iptables procps containernetworking-plugins \
