@@ -15,6 +15,7 @@ import pytest
 from cnifast.kernel import Handle
 from cnifast.kernel.tap import Tap
 from helpers import nsutil, ways
+from helpers.bench import wait_for
 from helpers.node import need_tools
 from helpers.plugin import Attachment
 
@@ -46,10 +47,11 @@ def test_nobody_holds_it(node: Node, runner: Runner) -> None:
     """After ADD the tap is free: the first to open its one queue gets it, and has the carrier."""
     pod = node.new_container()
     assert Attachment(runner, conf(ipam=V4), pod).add().ok
-    assert "NO-CARRIER" in node.links(pod)[1]["flags"]
+    # The kernel tells a while later whether there is a carrier.
+    wait_for(lambda: "NO-CARRIER" in node.links(pod)[1]["flags"])
     with ExitStack() as held:
         open_queue(pod, 0, held)
-        assert "NO-CARRIER" not in node.links(pod)[1]["flags"]
+        wait_for(lambda: "NO-CARRIER" not in node.links(pod)[1]["flags"])
         with pytest.raises(OSError, match="busy"):
             open_queue(pod, 0, held)
 
