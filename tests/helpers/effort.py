@@ -47,4 +47,4 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
         way = given.get("runner") or given.get("stand", "")
         one_in = mark.kwargs.get("one_in") or _ONE_IN.get(way, 1)
         if not in_sample(str(given[mark.args[0]]), one_in):
-            item.add_marker(pytest.mark.skip(f"{ALL} does it, too {way}"))
+            item.add_marker(pytest.mark.skip(f"{ALL} makes this {way} case, too"))
