@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import os
 
+from cnifast.invoke import files
 from cnifast.ipam.dhcp.lease import Lease
 from cnifast.protocol.codec import DecodeError
 
@@ -42,17 +43,8 @@ class Store:
         Raises:
             OSError: it cannot be written.
         """
-        os.makedirs(self.path, mode=0o700, exist_ok=True)
-        target = self._file(lease.key)
-        spare = f"{target}.{os.getpid()}.new"
-        fd = os.open(spare, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC, 0o600)
-        try:
-            with open(fd, "wb") as file:
-                file.write(lease.dumps())
-            os.replace(spare, target)
-        except BaseException:
-            os.unlink(spare)
-            raise
+        with files.Draft(self._file(lease.key), named=False) as draft:
+            draft.commit(lease.dumps())
 
     def read(self, key: Key) -> Lease | None:
         """Return the lease of a key, None where there is none that can be read."""
@@ -64,10 +56,7 @@ class Store:
         Raises:
             OSError: its file cannot be removed.
         """
-        try:
-            os.unlink(self._file(key))
-        except FileNotFoundError:
-            return
+        files.unlink(self._file(key))
 
     def leases(self) -> Iterator[Lease]:
         """Yield every lease that can be read."""
