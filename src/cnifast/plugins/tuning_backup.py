@@ -121,7 +121,8 @@ class Backup:
                 name: now[name] for name in wanted if name not in kept or now[name] != made[name]
             }
             content = _encoded({**kept, **fresh}, {**made, **wanted}, self._mark)
-            files.replace(self.path, content)
+            if content != self._before:
+                files.replace(self.path, content)
         except (OSError, ValueError) as e:
             why = str(e) if isinstance(e, ValueError) else (e.strerror or str(e)).lower()
             raise CNIError(INTERNAL, f"failed to save what is changed to {self.path}: {why}") from e
