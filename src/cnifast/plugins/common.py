@@ -63,6 +63,30 @@ def check_mac(text: str) -> None:
         raise ValueError(f"address {text}: not a unicast MAC address")
 
 
+def require_mac(text: str) -> None:
+    """Refuse a MAC that an interface cannot have; an empty one is none.
+
+    Raises:
+        CNIError: it is malformed, or a group's, or all zeros.
+    """
+    if not text:
+        return
+    try:
+        check_mac(text)
+    except ValueError as e:
+        raise CNIError(INTERNAL, f"invalid args {text} for MAC addr: {e}") from None
+
+
+def runtime_mac(req: Request, conf: InterfaceConf) -> str:
+    """Return the MAC that the runtime gives as a capability or in CNI_ARGS, empty for none.
+
+    Raises:
+        CNIError: CNI_ARGS is malformed.
+    """
+    given = env_args(req).get("MAC", "") if req.args else ""
+    return conf.runtime_config.mac or given
+
+
 def env_args(req: Request) -> dict[str, str]:
     """Return the known arguments in CNI_ARGS.
 

@@ -9,7 +9,7 @@ from cnifast.ipam.delegate import resolve
 from cnifast.kernel.links import MACVLAN_MODES, Inner, attach_link
 from cnifast.plugins import inner
 from cnifast.plugins.base import Session, decode
-from cnifast.plugins.common import InterfaceConf, check_mac, env_args
+from cnifast.plugins.common import InterfaceConf, require_mac, runtime_mac
 from cnifast.protocol.errors import INTERNAL, CNIError
 from cnifast.protocol.schema import BOOL, INT, TEXT, UINT32, field, narrowed
 
@@ -40,8 +40,7 @@ class MacvlanConf(InterfaceConf):
 def _decode(req: Request) -> MacvlanConf:
     """Decode the configuration without asking for sense."""
     conf = decode(MacvlanConf, req)
-    given = env_args(req).get("MAC", "") if req.args else ""
-    conf.mac = conf.runtime_config.mac or given or conf.mac
+    conf.mac = runtime_mac(req, conf) or conf.mac
     return conf
 
 
@@ -50,11 +49,7 @@ def _load(req: Request) -> MacvlanConf:
     conf = _decode(req)
     if conf.mode and conf.mode not in MACVLAN_MODES:
         raise CNIError(INTERNAL, f'unknown macvlan mode: "{conf.mode}"')
-    if conf.mac:
-        try:
-            check_mac(conf.mac)
-        except ValueError as e:
-            raise CNIError(INTERNAL, f"invalid args {conf.mac} for MAC addr: {e}") from None
+    require_mac(conf.mac)
     return conf
 
 

@@ -13,7 +13,7 @@ from cnifast.kernel.links import attach_existing
 from cnifast.kernel.tap import CLONE_DEVICE, Tap
 from cnifast.plugins import inner
 from cnifast.plugins.base import Session, decode, require_mtu
-from cnifast.plugins.common import InterfaceConf, check_mac, env_args
+from cnifast.plugins.common import InterfaceConf, require_mac, runtime_mac
 from cnifast.protocol.errors import INTERNAL, CNIError, RunCold
 from cnifast.protocol.schema import BOOL, INT, OBJECT, TEXT, UINT32, field, narrowed, optional
 
@@ -55,8 +55,7 @@ def _decode(req: Request) -> TapConf:
         CNIError: a key has a value of the wrong kind, or CNI_ARGS is malformed.
     """
     conf = decode(TapConf, req)
-    given = env_args(req).get("MAC", "") if req.args else ""
-    conf.mac = conf.runtime_config.mac or given or conf.mac
+    conf.mac = runtime_mac(req, conf) or conf.mac
     return conf
 
 
@@ -69,11 +68,7 @@ def _load(req: Request) -> TapConf:
     """
     conf = _decode(req)
     require_mtu(conf.mtu, _MTU_MIN, _MTU_MAX)
-    if conf.mac:
-        try:
-            check_mac(conf.mac)
-        except ValueError as e:
-            raise CNIError(INTERNAL, f"invalid args {conf.mac} for MAC addr: {e}") from None
+    require_mac(conf.mac)
     if conf.selinux_context and not req.place.delegates:
         raise RunCold("an SELinux context is to be entered from the caller's own")
     if not req.place.delegates and not os.access(CLONE_DEVICE, os.R_OK | os.W_OK):
