@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from cnifast.kernel.attach import detach
-from cnifast.plugins.base import alias_owner, host_alias
+from cnifast.plugins.base import Failures, Session, alias_owner, host_alias
 from cnifast.protocol.errors import CNIError
 
 MTU_MIN, MTU_MAX = 68, 65535  # of a veth
@@ -11,11 +11,73 @@ MTU_MIN, MTU_MAX = 68, 65535  # of a veth
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
+    from types import ModuleType
 
     from cnifast.ipam.delegate import IPAM
     from cnifast.kernel import Link
-    from cnifast.plugins.base import Failures, Session
     from cnifast.protocol.request import Request
+
+
+def masquerade() -> ModuleType:
+    """Return the module that only networks with ipMasq pay for."""
+    from cnifast.plugins import masquerade as module  # noqa: PLC0415
+
+    return module
+
+
+def delete_attachment(
+    req: Request,
+    ipam: IPAM | None,
+    host_end: str,
+    *,
+    masqueraded: bool,
+    unguard: Callable[[], object] | None = None,
+) -> None:
+    """Undo an ADD; every step is tried, also when the namespace or the previous result is gone.
+
+    Only addresses are kept as long as they are masqueraded: what masquerades them is found by them.
+    ``unguard`` takes away what guards the host's end.
+
+    Raises:
+        CNIError: a step failed; the others were done all the same.
+    """
+    failures = Failures()
+    with Session(req) as session:
+        addresses = known_addresses(req, ipam, failures) if masqueraded and ipam else None
+        failures.attempt(detach_pair, session, host_end)
+        if unguard is not None:
+            failures.attempt(unguard)
+        free = True
+        if masqueraded and ipam:
+            # Before the addresses are free: who holds none has no element either.
+            free = failures.attempt(lambda: masquerade().teardown(req, addresses))
+        if ipam and free:
+            failures.attempt(ipam.delete, req)
+    failures.report()
+
+
+def collect_attachments(
+    req: Request,
+    ipam: IPAM | None,
+    valid: set[tuple[str, str]],
+    host_ends: Callable[[Session], Iterable[Link]],
+    *,
+    unguard: Callable[[], object] | None = None,
+) -> None:
+    """Release what attachments that are not valid left: links, rules, addresses.
+
+    Raises:
+        CNIError: a step failed; the others were done all the same.
+    """
+    failures = Failures()
+    with Session(req) as session:
+        failures.attempt(lambda: detach_orphans(session, host_ends(session), valid, failures))
+        if unguard is not None:
+            failures.attempt(unguard)
+        failures.attempt(lambda: masquerade().gc(req, valid))
+        if ipam:
+            failures.attempt(ipam.gc, req)
+    failures.report()
 
 
 def detach_pair(session: Session, host_end: str) -> None:

@@ -10,7 +10,6 @@ from cnifast.ipam.delegate import resolve
 from cnifast.kernel.attach import Endpoint, HostEnd, Pair
 from cnifast.plugins import bridges
 from cnifast.plugins.base import (
-    Failures,
     Session,
     allocate,
     host_alias,
@@ -20,7 +19,7 @@ from cnifast.plugins.base import (
 )
 from cnifast.plugins.bridge_check import check
 from cnifast.plugins.bridge_conf import BridgeConf, decode_conf, load, wanted_mac
-from cnifast.plugins.pairs import detach_orphans, detach_pair, known_addresses
+from cnifast.plugins.pairs import collect_attachments, delete_attachment, detach_pair, masquerade
 from cnifast.protocol import ip as _ip
 from cnifast.protocol.errors import CNIError
 from cnifast.protocol.netconf import valid_attachments
@@ -49,7 +48,7 @@ def add(req: Request) -> Result:
     """
     conf = load(req)
     if conf.ip_masq:
-        _masquerade().require_backend(req, conf.ip_masq_backend)
+        masquerade().require_backend(req, conf.ip_masq_backend)
     ipam = resolve(req, conf.ipam_type) if conf.ipam_type else None
     try:
         return _add(req, conf, ipam)
@@ -102,8 +101,8 @@ def _add(req: Request, conf: BridgeConf, ipam: IPAM | None) -> Result:
             _spoofcheck().setup(req, end, attached.mac)
         if conf.ip_masq and ipam:
             addresses = [ip.address for ip in result.ips]
-            session.on_error(lambda: _masquerade().teardown(req, addresses))
-            _masquerade().setup(req, addresses, conf.ip_masq_backend)
+            session.on_error(lambda: masquerade().teardown(req, addresses))
+            masquerade().setup(req, addresses, conf.ip_masq_backend)
         bridges.set_forwarding(session, closed)
     result.interfaces = [
         Interface(conf.bridge, attached.bridge.mac),
@@ -115,13 +114,6 @@ def _add(req: Request, conf: BridgeConf, ipam: IPAM | None) -> Result:
     if conf.dns:
         result.dns = conf.dns
     return result
-
-
-def _masquerade() -> ModuleType:
-    """Return the module that only networks with ipMasq pay for."""
-    from cnifast.plugins import masquerade  # noqa: PLC0415
-
-    return masquerade
 
 
 def _spoofcheck() -> ModuleType:
@@ -231,22 +223,9 @@ def delete(req: Request) -> None:
     """
     conf = decode_conf(req)
     ipam = resolve(req, conf.ipam_type) if conf.ipam_type else None
-    failures = Failures()
     host_end = host_name(req)
-    with Session(req) as session:
-        addresses: list[str] | None = None
-        if conf.ip_masq and ipam:
-            addresses = known_addresses(req, ipam, failures)
-        failures.attempt(lambda: detach_pair(session, host_end))
-        if conf.macspoofchk:
-            failures.attempt(lambda: _spoofcheck().teardown(req, host_end))
-        free = True
-        if conf.ip_masq and ipam:
-            # Before the addresses are free: who holds none has no element either.
-            free = failures.attempt(lambda: _masquerade().teardown(req, addresses))
-        if ipam and free:
-            failures.attempt(lambda: ipam.delete(req))
-    failures.report()
+    unguard = (lambda: _spoofcheck().teardown(req, host_end)) if conf.macspoofchk else None
+    delete_attachment(req, ipam, host_end, masqueraded=conf.ip_masq, unguard=unguard)
 
 
 def gc(req: Request) -> None:
@@ -258,14 +237,13 @@ def gc(req: Request) -> None:
     conf = decode_conf(req)
     valid = valid_attachments(req.conf)
     ipam = resolve(req, conf.ipam_type) if conf.ipam_type else None
-    failures = Failures()
-    with Session(req) as session:
-        failures.attempt(lambda: detach_orphans(session, _ports(session, conf), valid, failures))
-        failures.attempt(lambda: _spoofcheck().gc(req, valid))
-        failures.attempt(lambda: _masquerade().gc(req, valid))
-        if ipam:
-            failures.attempt(lambda: ipam.gc(req))
-    failures.report()
+    collect_attachments(
+        req,
+        ipam,
+        valid,
+        lambda session: _ports(session, conf),
+        unguard=lambda: _spoofcheck().gc(req, valid),
+    )
 
 
 def _ports(session: Session, conf: BridgeConf) -> list[Link]:

@@ -11,7 +11,6 @@ from cnifast.kernel.attach import Pair
 from cnifast.kernel.handle import Handle
 from cnifast.kernel.links import RoutedEnd, RoutedEndpoint
 from cnifast.plugins.base import (
-    Failures,
     Session,
     allocate,
     decode,
@@ -24,7 +23,14 @@ from cnifast.plugins.base import (
 )
 from cnifast.plugins.expected import check_addresses, check_container_link, check_routes
 from cnifast.plugins.forwarding import not_forwarding, set_forwarding
-from cnifast.plugins.pairs import MTU_MAX, MTU_MIN, detach_orphans, detach_pair, known_addresses
+from cnifast.plugins.pairs import (
+    MTU_MAX,
+    MTU_MIN,
+    collect_attachments,
+    delete_attachment,
+    detach_pair,
+    masquerade,
+)
 from cnifast.protocol.errors import INTERNAL, CNIError
 from cnifast.protocol.netconf import NetConf, valid_attachments
 from cnifast.protocol.result import Interface, Result
@@ -32,8 +38,6 @@ from cnifast.protocol.schema import BOOL, INT, TEXT, field, narrowed, optional
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from types import ModuleType
-
     from cnifast.ipam.delegate import IPAM
     from cnifast.protocol.request import Request
 
@@ -65,7 +69,7 @@ def _load(req: Request) -> tuple[PtpConf, IPAM]:
     conf = _decode(req)
     require_mtu(conf.mtu, MTU_MIN, MTU_MAX)
     if conf.ip_masq:
-        _masquerade().require_backend(req, conf.ip_masq_backend)
+        masquerade().require_backend(req, conf.ip_masq_backend)
     return conf, resolve(req, conf.ipam.type)
 
 
@@ -108,8 +112,8 @@ def add(req: Request) -> Result:
         attached = pair.attach(endpoint)
         session.on_error(lambda: detach_pair(session, host_name(req)))
         if conf.ip_masq:
-            session.on_error(lambda: _masquerade().teardown(req, addresses))
-            _masquerade().setup(req, addresses, conf.ip_masq_backend)
+            session.on_error(lambda: masquerade().teardown(req, addresses))
+            masquerade().setup(req, addresses, conf.ip_masq_backend)
         set_forwarding(session, closed)
     result.interfaces = [
         Interface(host_name(req), attached.host_mac),
@@ -118,13 +122,6 @@ def add(req: Request) -> Result:
     if conf.dns:
         result.dns = conf.dns
     return result
-
-
-def _masquerade() -> ModuleType:
-    """Return the module that only networks with ipMasq pay for."""
-    from cnifast.plugins import masquerade  # noqa: PLC0415
-
-    return masquerade
 
 
 def _gateways(result: Result) -> list[tuple[str, str]]:
@@ -156,7 +153,7 @@ def check(req: Request) -> None:
         check_addresses(inside, req.ifname, link.index, result.ips)
         check_routes(inside, result.routes)
     if conf.ip_masq:
-        _masquerade().check(req, [ip.address for ip in result.ips], conf.ip_masq_backend)
+        masquerade().check(req, [ip.address for ip in result.ips], conf.ip_masq_backend)
 
 
 def delete(req: Request) -> None:
@@ -169,17 +166,7 @@ def delete(req: Request) -> None:
     """
     conf = _decode(req)
     ipam = resolve(req, conf.ipam.type) if conf.ipam.type else None
-    failures = Failures()
-    with Session(req) as session:
-        addresses = known_addresses(req, ipam, failures) if conf.ip_masq and ipam else None
-        failures.attempt(lambda: detach_pair(session, host_name(req)))
-        free = True
-        if conf.ip_masq and ipam:
-            # Before the addresses are free: who holds none has no element either.
-            free = failures.attempt(lambda: _masquerade().teardown(req, addresses))
-        if ipam and free:
-            failures.attempt(lambda: ipam.delete(req))
-    failures.report()
+    delete_attachment(req, ipam, host_name(req), masqueraded=conf.ip_masq)
 
 
 def gc(req: Request) -> None:
@@ -191,15 +178,7 @@ def gc(req: Request) -> None:
     conf = _decode(req)
     valid = valid_attachments(req.conf)
     ipam = resolve(req, conf.ipam.type) if conf.ipam.type else None
-    failures = Failures()
-    with Session(req) as session:
-        failures.attempt(
-            lambda: detach_orphans(session, session.host.links(kind="veth"), valid, failures)
-        )
-        failures.attempt(lambda: _masquerade().gc(req, valid))
-        if ipam:
-            failures.attempt(lambda: ipam.gc(req))
-    failures.report()
+    collect_attachments(req, ipam, valid, lambda session: session.host.links(kind="veth"))
 
 
 def status(req: Request) -> None:
