@@ -15,6 +15,7 @@ import struct
 import threading
 import time
 
+from cnifast.invoke import files
 from cnifast.ipam.dhcp import hosting
 from cnifast.ipam.dhcp.conf import DEFAULT_SOCKET, NetConf
 from cnifast.ipam.dhcp.keeper import Keeper, forget
@@ -105,7 +106,7 @@ class Daemon:
         os.close(self._stop)
         self.keeper.close()
         if self._bound:
-            os.unlink(self._bound)
+            files.unlink(self._bound)  # somebody may have removed it
             os.close(self._lock)
 
     def __enter__(self) -> Self:
