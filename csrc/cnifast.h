@@ -48,32 +48,6 @@ int cnif_netns_create(const char *path, struct cnif_err *reterr);
 /* Unpin the namespace at `path` and remove the file; absent is success. */
 int cnif_netns_remove(const char *path, struct cnif_err *reterr);
 
-/* ---- intake: calls that come to the service ---- */
-
-#define CNIF_INTAKE_ROOM 16384
-#define CNIF_INTAKE_FDS  3
-
-/* What a process sent over a unix socket, who it is, and which files its descriptors are. */
-struct cnif_intake {
-    int32_t pid; /* as seen from here */
-    uint32_t uid;
-    uint32_t size; /* bytes in `data`, 0 at the stream's end */
-    uint32_t n_fds;
-    int fds[CNIF_INTAKE_FDS];
-    uint64_t dev[CNIF_INTAKE_FDS];
-    uint64_t ino[CNIF_INTAKE_FDS];
-    bool has_netns; /* the last of CNIF_INTAKE_FDS is a network namespace */
-    bool truncated; /* more descriptors came than can be taken; those are closed */
-    char data[CNIF_INTAKE_ROOM];
-};
-
-/*
- * Take what has come over the connection; -EAGAIN when nothing has, unless
- * `wait`, which waits as long as the socket's time limit is.  The descriptors
- * are the caller's, whatever else is wrong with the request.
- */
-int cnif_intake_take(int conn, bool wait, struct cnif_intake *intake, struct cnif_err *reterr);
-
 /* ---- netns: programs ---- */
 
 /*
@@ -795,6 +769,7 @@ struct cnif_tap {
 /* Make a tap in the namespace `netns_fd` (-1: here); -EEXIST if the name is taken. */
 int cnif_tap_create(int netns_fd, const char *name, const struct cnif_tap *tap,
                     struct cnif_err *reterr);
+#include "intake/intake.h"
 #include "netns/dhcp.h"
 #include "nft/firewall.h"
 #endif

@@ -157,8 +157,8 @@ enum shim_outcome shim_forward(struct shim_call *call, const char **ret_why)
     enum shim_outcome outcome = SHIM_UNUSABLE;
     struct shim_answer answer;
     struct statx mnt;
-    size_t have, n_fds = 2;
-    int fds[3], fd;
+    size_t have, n_fds = 1;
+    int fds[2] = {2}, fd;
     long rc;
 
     if (!call->fits) {
@@ -166,13 +166,10 @@ enum shim_outcome shim_forward(struct shim_call *call, const char **ret_why)
         return SHIM_UNUSABLE;
     }
     /* All of it before the service wakes up, so that it finds the request when it looks. */
-    rc = sys_open("/proc/self/ns/net", O_RDONLY | O_CLOEXEC);
-    if (rc < 0 || sys_statx("/proc/self/ns/mnt", 0, STATX_INO, &mnt) < 0) {
+    if (sys_statx("/proc/self/ns/mnt", 0, STATX_INO, &mnt) < 0) {
         *ret_why = "/proc does not show the caller's namespaces";
         return SHIM_UNUSABLE;
     }
-    fds[0] = (int)rc;
-    fds[1] = 2;
     if (netns && *netns) {
         /* not opened is no error here: what it means depends on the command */
         rc = sys_open(netns, O_RDONLY | O_CLOEXEC | O_NONBLOCK | O_NOCTTY);
@@ -180,7 +177,7 @@ enum shim_outcome shim_forward(struct shim_call *call, const char **ret_why)
             fds[n_fds++] = (int)rc;
     }
     shim_request_end(&call->request, shim_makedev(mnt.stx_dev_major, mnt.stx_dev_minor),
-                     mnt.stx_ino, n_fds == 3);
+                     mnt.stx_ino, n_fds == 2);
     fd = connect_service(call->socket, &outcome, ret_why);
     if (fd < 0)
         return outcome;

@@ -170,7 +170,7 @@ def includes(path: Path) -> tuple[set[str], set[str]]:
 
 
 # What is exported: one header, those of modules that it includes at its end, and one more part.
-EXPORTED = ("cnifast.h", "nft/firewall.h", "netns/dhcp.h", "cnifast_routing.h")
+EXPORTED = ("cnifast.h", "intake/intake.h", "nft/firewall.h", "netns/dhcp.h", "cnifast_routing.h")
 OWN = {"cnifast.h", "cnifast_routing.h"}
 C_FILES = sorted(path for path in CSRC.rglob("*.[ch]") if path.name not in OWN)
 

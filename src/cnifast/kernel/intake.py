@@ -1,57 +1,124 @@
-"""What a process sends over a unix socket: bytes, descriptors, and who it is."""
+"""Connections of plugin binaries: who and where the caller is, bytes and descriptors."""
 
 from __future__ import annotations
 
 from cnifast._native import ffi, lib
-from cnifast._native.errors import check, new_error
+from cnifast._native.errors import KernelError, check, new_error
 
 
 class Intake:
-    """Room for what comes over one connection after the other; for use by one thread.
+    """Room for one connection after the other; for use by one thread.
 
-    After `take`: ``pid`` and ``uid`` of the process, even if it has not sent a thing; then its
-    descriptors ``fds``, which are the caller's to close, ``truncated`` when there were more
-    than three, ``idents`` with device and inode of each, and ``has_netns`` when there are three
-    and the last is a network namespace.
+    Made in the network namespace that is the service's own.  With a connection, ``pid`` and
+    ``uid`` are those of the process at its other end, even if it has not sent a thing.
     """
 
-    __slots__ = (
-        "_err",
-        "_room",
-        "_struct",
-        "fds",
-        "has_netns",
-        "idents",
-        "pid",
-        "truncated",
-        "uid",
-    )
+    __slots__ = ("_err", "_raw", "_room")
 
     def __init__(self) -> None:
-        self._struct = ffi.new("struct cnif_intake *")
-        self._room = ffi.buffer(self._struct.data)
+        self._raw = ffi.new("struct cnif_intake *")
+        self._room = ffi.buffer(self._raw.data)
         self._err = new_error()
-        self.fds: list[int] = []
-        self.idents: list[tuple[int, int]] = []
-        self.pid = self.uid = 0
-        self.has_netns = self.truncated = False
+        check(lib.cnif_intake_begin(self._raw, self._err), self._err)
 
-    def take(self, conn: int, *, wait: bool = False) -> bytes:
-        """Return the bytes that have come, none at the stream's end.
+    def accept(self, listener: int) -> None:
+        """Wait for a connection and take what has come over it by then.
 
-        With ``wait`` they are waited for, as long as the socket's time limit is.
+        Raises:
+            KernelError: there will be none, or it cannot be had.
+        """
+        check(lib.cnif_intake_accept(self._raw, listener, self._err), self._err)
+
+    def adopt(self, conn: int) -> None:
+        """Take what has come over a connection, which is closed by ``end`` from then on.
+
+        Raises:
+            KernelError: it is no connection.
+        """
+        check(lib.cnif_intake_adopt(self._raw, conn, self._err), self._err)
+
+    def data(self) -> bytes | None:
+        """Return the bytes that have come, none at the stream's end; None: nothing has come."""
+        size = self._raw.size
+        if size < 0:
+            return None
+        data: bytes = self._room[:size]
+        return data
+
+    def wait(self) -> bytes:
+        """Return what comes, if nothing had; waits as long as the socket's time limit is.
 
         Raises:
             BlockingIOError: nothing has come.
             KernelError: the connection is broken.
         """
-        struct = self._struct
-        rc = lib.cnif_intake_take(conn, wait, struct, self._err)
-        self.pid, self.uid = struct.pid, struct.uid
-        check(rc, self._err)
-        count = struct.n_fds
-        self.fds = list(struct.fds[0:count])
-        self.idents = [(struct.dev[i], struct.ino[i]) for i in range(count)]
-        self.has_netns, self.truncated = struct.has_netns, struct.truncated
-        data: bytes = self._room[: struct.size]
-        return data
+        check(lib.cnif_intake_wait(self._raw, self._err), self._err)
+        return self.data() or b""
+
+    def answer(self, data: bytes) -> int:
+        """Send without waiting; return how many bytes there was room for.
+
+        Raises:
+            KernelError: nobody is there to take it.
+        """
+        sent = ffi.new("size_t *")
+        check(lib.cnif_intake_answer(self._raw, data, len(data), sent, self._err), self._err)
+        count: int = sent[0]
+        return count
+
+    def end(self) -> None:
+        """Close the connection and all descriptors that came over it."""
+        lib.cnif_intake_end(self._raw)
+
+    @property
+    def conn(self) -> int:
+        """The connection's file descriptor."""
+        fd: int = self._raw.conn
+        return fd
+
+    @property
+    def pid(self) -> int:
+        """The caller's process ID, as seen from here."""
+        pid: int = self._raw.pid
+        return pid
+
+    @property
+    def uid(self) -> int:
+        """The caller's user ID."""
+        uid: int = self._raw.uid
+        return uid
+
+    @property
+    def host_netns(self) -> int | None:
+        """The caller's network namespace, None when it is the service's own.
+
+        Raises:
+            KernelError: the kernel does not give it to us.
+        """
+        if self._raw.host_error:
+            raise KernelError(self._raw.host_error, "the caller's network namespace is not ours")
+        fd: int = self._raw.host_netns
+        return None if fd < 0 else fd
+
+    @property
+    def fds(self) -> list[int]:
+        """The descriptors that came, at most two."""
+        return list(self._raw.fds[0 : self._raw.n_fds])
+
+    @property
+    def truncated(self) -> bool:
+        """Whether there were more descriptors; those are closed."""
+        flag: bool = self._raw.truncated
+        return flag
+
+    @property
+    def has_netns(self) -> bool:
+        """Whether the second descriptor is a network namespace."""
+        flag: bool = self._raw.has_netns
+        return flag
+
+    @property
+    def own_netns(self) -> bool:
+        """Whether that is the caller's own one."""
+        flag: bool = self._raw.own_netns
+        return flag

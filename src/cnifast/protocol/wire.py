@@ -7,8 +7,8 @@
     RUN_COLD the reason as text; nothing was done, the caller runs the plugin itself
 
 All integers are little-endian.  One request and one response go over a connection.  The file
-descriptors that come with a request (host namespace, standard error and, when FLAG_NETNS is
-set, the container's namespace) are the socket's business.
+descriptors that come with a request (standard error and, when FLAG_NETNS is set, the container's
+network namespace) are the socket's business.
 """
 
 from __future__ import annotations

@@ -7,24 +7,21 @@ that was received is closed.
 
 from __future__ import annotations
 
-import os
 import socket
 import struct
 import time
 
-from cnifast.kernel.intake import Intake
 from cnifast.protocol import wire
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    import _socket
     from collections.abc import Callable
 
+    from cnifast.kernel.intake import Intake
     from cnifast.protocol.wire import WireRequest
 
 STALL_SECONDS = 5  # without a byte
 REQUEST_SECONDS = 10  # until the request is complete
-MOST_FDS = 3
 
 _TIMEOUT = struct.pack("ll", STALL_SECONDS, 0)
 
@@ -36,15 +33,15 @@ class Rejected(Exception):  # noqa: N818 - it is a verdict on the peer, not an e
 class Connection:
     """A connected shim and what it sent.
 
-    The descriptors are there once the request is; closing the connection closes them.  ``intake``
-    is the thread's own.
+    ``intake`` has the connection; closing this closes it, and the descriptors that came with the
+    request.
     """
 
     __slots__ = ("_deadline", "_intake", "_sock")
 
-    def __init__(self, sock: _socket.socket, intake: Intake | None = None) -> None:
-        self._sock = sock
-        self._intake = intake or Intake()
+    def __init__(self, intake: Intake) -> None:
+        self._intake = intake
+        self._sock: socket.socket | None = None
         self._deadline = 0.0
 
     @property
@@ -53,29 +50,28 @@ class Connection:
         return self._intake.pid
 
     @property
-    def host_netns(self) -> int:
-        """The caller's network namespace."""
-        return self._intake.fds[0]
+    def host_netns(self) -> int | None:
+        """The caller's network namespace, None when it is that of the service.
 
-    @property
-    def host_ident(self) -> tuple[int, int]:
-        """What tells the caller's network namespace from others."""
-        return self._intake.idents[0]
+        Raises:
+            OSError: it cannot be had.
+        """
+        return self._intake.host_netns
 
     @property
     def stderr(self) -> int:
         """The caller's standard error."""
-        return self._intake.fds[1]
+        return self._intake.fds[0]
 
     @property
     def netns(self) -> int | None:
         """The container's network namespace, None when no such thing came."""
-        return self._intake.fds[2] if self._intake.has_netns else None
+        return self._intake.fds[1] if self._intake.has_netns else None
 
     @property
-    def netns_ident(self) -> tuple[int, int] | None:
-        """What tells the container's network namespace from others."""
-        return self._intake.idents[2] if self._intake.has_netns else None
+    def own_netns(self) -> bool:
+        """Whether the container's network namespace is the caller's."""
+        return self._intake.own_netns
 
     def receive(self, admit: Callable[[int], None] | None = None) -> WireRequest:
         """Return the request.
@@ -106,19 +102,16 @@ class Connection:
         except OSError as e:
             raise Rejected(str(e)) from None
         count = len(self._intake.fds)
-        if count != MOST_FDS - (not request.netns):
+        if count != 1 + request.netns:
             raise Rejected(f"{count} descriptors came with it")
         return request
 
     def answer(self, frame: bytes) -> bool:
         """Send the answer; return False when the peer is gone."""
-        sock = self._sock
         try:
-            try:
-                sent = sock.send(frame, socket.MSG_DONTWAIT)
-            except BlockingIOError:
-                sent = 0
+            sent = self._intake.answer(frame)
             if sent < len(frame):
+                sock = self._socket()
                 sock.setsockopt(socket.SOL_SOCKET, socket.SO_SNDTIMEO, _TIMEOUT)
                 sock.sendall(memoryview(frame)[sent:])
         except OSError:
@@ -130,29 +123,26 @@ class Connection:
 
         Only when nothing is there yet does the socket get a time limit, and is waited for.
         """
-        intake, fd = self._intake, self._sock.fileno()
-        try:
-            data = intake.take(fd)
-        except BlockingIOError:
-            data = None  # to keep the exception would make a cycle, which takes long to be freed
+        intake = self._intake
         if admit is not None:
             admit(intake.uid)
+        data = intake.data()
         if data is None:
             self._limit()
-            data = intake.take(fd, wait=True)
+            data = intake.wait()
         if intake.truncated:
             raise Rejected("more descriptors came with it than can be taken")
         return data
 
     def _complete(self, start: bytes, total: int) -> bytes:
         """Return the first ``total`` bytes, of which some are here."""
-        self._limit()
+        sock = self._limit()
         room = bytearray(total)
         room[: len(start)] = start
         view = memoryview(room)
         have = len(start)
         while have < total:
-            n = self._sock.recv_into(view[have:])
+            n = sock.recv_into(view[have:])
             if n == 0:
                 raise Rejected(f"it ends after {have} bytes")
             have += n
@@ -160,16 +150,24 @@ class Connection:
                 raise Rejected(f"it is not complete after {REQUEST_SECONDS} s")
         return bytes(room)
 
-    def _limit(self) -> None:
+    def _limit(self) -> socket.socket:
         """Bound how long a read may wait, and all of them together."""
-        if self._deadline:
-            return
-        self._deadline = time.monotonic() + REQUEST_SECONDS
-        self._sock.setsockopt(socket.SOL_SOCKET, socket.SO_RCVTIMEO, _TIMEOUT)
+        sock = self._socket()
+        if not self._deadline:
+            self._deadline = time.monotonic() + REQUEST_SECONDS
+            sock.setsockopt(socket.SOL_SOCKET, socket.SO_RCVTIMEO, _TIMEOUT)
+        return sock
+
+    def _socket(self) -> socket.socket:
+        """Return the connection as what is only needed where not all comes or goes at once."""
+        if self._sock is None:
+            self._sock = socket.socket(
+                socket.AF_UNIX, socket.SOCK_STREAM, 0, fileno=self._intake.conn
+            )
+        return self._sock
 
     def close(self) -> None:
         """Close the connection and every descriptor that came over it."""
-        self._sock.close()
-        fds = self._intake.fds
-        while fds:
-            os.close(fds.pop())
+        if self._sock is not None:
+            self._sock.detach()
+        self._intake.end()

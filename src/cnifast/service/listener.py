@@ -7,7 +7,6 @@ The one of systemd lives on without us, and so do the connections that wait in i
 
 from __future__ import annotations
 
-import _socket
 import fcntl
 import os
 import select
@@ -18,6 +17,8 @@ import struct
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Callable, MutableMapping
+
+    from cnifast.kernel.intake import Intake
 
 BACKLOG = 1024
 FIRST_ACTIVATED = 3
@@ -34,8 +35,8 @@ class Listener:
 
     path: str
 
-    def acceptor(self) -> Callable[[], _socket.socket | None]:
-        """Return what one thread calls to wait for a connection; None means: no more."""
+    def acceptor(self) -> Callable[[Intake], bool]:
+        """Return what one thread calls to take in the next connection; False: there are no more."""
         raise NotImplementedError
 
     def stop(self) -> None:
@@ -57,21 +58,17 @@ class _Own(Listener):
         self._stopped = False
         self._identity = _identity(path)
 
-    def acceptor(self) -> Callable[[], _socket.socket | None]:
-        # What socket.accept() does, without asking the kernel what kind of socket it is.
-        accept = self._sock._accept  # type: ignore[attr-defined] # noqa: SLF001
+    def acceptor(self) -> Callable[[Intake], bool]:
+        fd = self._sock.fileno()
 
-        def wait() -> _socket.socket | None:
-            while True:
-                try:
-                    fd, _ = accept()
-                    return _socket.socket(socket.AF_UNIX, socket.SOCK_STREAM, 0, fd)
-                except ConnectionAbortedError:
-                    continue
-                except OSError:
-                    if self._stopped:
-                        return None
-                    raise
+        def wait(intake: Intake) -> bool:
+            try:
+                intake.accept(fd)
+            except OSError:
+                if self._stopped:
+                    return False
+                raise
+            return True
 
         return wait
 
@@ -95,23 +92,22 @@ class _Activated(Listener):
         self._stop = os.eventfd(0, os.EFD_CLOEXEC | os.EFD_NONBLOCK)
         self.path = str(self._sock.getsockname())
 
-    def acceptor(self) -> Callable[[], _socket.socket | None]:
+    def acceptor(self) -> Callable[[Intake], bool]:
         epoll = select.epoll()
         epoll.register(self._sock, select.EPOLLIN | select.EPOLLEXCLUSIVE)
         epoll.register(self._stop, select.EPOLLIN)
 
-        def wait() -> _socket.socket | None:
+        def wait(intake: Intake) -> bool:
             while True:
                 ready = [fd for fd, _ in epoll.poll()]
                 if self._stop in ready:
                     epoll.close()
-                    return None
+                    return False
                 try:
-                    conn = self._sock.accept()[0]
-                except (BlockingIOError, ConnectionAbortedError):
+                    intake.accept(self._sock.fileno())
+                except BlockingIOError:
                     continue
-                conn.setblocking(True)
-                return conn
+                return True
 
         return wait
 
@@ -183,7 +179,7 @@ def check_directory(path: str) -> None:
         raise PermissionError(f"{path} belongs to or can be written by others")
 
 
-def peer(conn: _socket.socket) -> tuple[int, int]:
+def peer(conn: socket.socket) -> tuple[int, int]:
     """Return (process ID, user ID) of whoever connected, as seen from here."""
     pid, uid, _ = _PEER.unpack(conn.getsockopt(socket.SOL_SOCKET, socket.SO_PEERCRED, _PEER.size))
     return pid, uid

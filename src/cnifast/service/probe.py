@@ -22,19 +22,15 @@ def probe(path: str) -> str:
     """
     mnt = os.stat("/proc/self/ns/mnt")
     request = wire.WireRequest((mnt.st_dev, mnt.st_ino), NO_BUILD, "doctor", {}, b"")
-    own = os.open("/proc/self/ns/net", os.O_RDONLY | os.O_CLOEXEC)
-    try:
-        with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as sock:
-            sock.settimeout(PROBE_SECONDS)
-            sock.connect(path)
-            pid, uid = peer(sock)
-            if uid not in (0, os.geteuid()):
-                raise PermissionError(f"user {uid} listens there")
-            socket.send_fds(sock, [wire.encode_request(request)], [own, 2])
-            header = wire.decode_header(_read(sock, wire.HEADER_SIZE))
-            payload = _read(sock, header.length)
-    finally:
-        os.close(own)
+    with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as sock:
+        sock.settimeout(PROBE_SECONDS)
+        sock.connect(path)
+        pid, uid = peer(sock)
+        if uid not in (0, os.geteuid()):
+            raise PermissionError(f"user {uid} listens there")
+        socket.send_fds(sock, [wire.encode_request(request)], [2])
+        header = wire.decode_header(_read(sock, wire.HEADER_SIZE))
+        payload = _read(sock, header.length)
     if header.kind != wire.RUN_COLD:
         raise wire.WireError(f"an answer of kind {header.kind}")
     said = wire.decode_run_cold(payload).removesuffix(_OF_NO_BUILD)

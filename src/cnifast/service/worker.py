@@ -20,11 +20,9 @@ from cnifast.service.paths import CallersPaths, named_paths
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    import _socket
     from collections.abc import Callable
     from typing import Protocol
 
-    from cnifast.protocol.request import Request
     from cnifast.protocol.skel import Plugin
     from cnifast.protocol.wire import WireRequest
     from cnifast.service.log import Log
@@ -58,10 +56,9 @@ class Warm:
 class Home:
     """Where the service itself lives: (st_dev, st_ino) of its namespaces, and its user."""
 
-    __slots__ = ("mnt", "net", "uid", "user")
+    __slots__ = ("mnt", "uid", "user")
 
     def __init__(self) -> None:
-        self.net = _namespace("/proc/self/ns/net")
         self.mnt = _namespace("/proc/self/ns/mnt")
         self.user = _namespace("/proc/self/ns/user")
         self.uid = os.geteuid()
@@ -85,7 +82,7 @@ class Worker(threading.Thread):
     def __init__(
         self,
         number: int,
-        accept: Callable[[], _socket.socket | None],
+        accept: Callable[[Intake], bool],
         pool: Pool,
         home: Home,
         log: Log,
@@ -104,27 +101,26 @@ class Worker(threading.Thread):
         """Serve connection after connection; no call can end the thread."""
         while True:
             try:
-                sock = self._accept()
+                if not self._accept(self._intake):
+                    return
             except OSError as e:  # out of descriptors or memory: others must finish first
                 self._log("accept", error=e)
                 time.sleep(0.05)
                 continue
-            if sock is None:
-                return
             self.busy = True
             try:
                 self._pool.took()
-                self._serve(sock)
+                self._serve()
             except Exception:  # noqa: BLE001 - the next call may be served all the same
                 self._log("defect", trace=traceback.format_exc())
             finally:
                 self.last = time.monotonic()
                 self.busy = False
 
-    def _serve(self, sock: _socket.socket) -> None:
+    def _serve(self) -> None:
         """Answer the one call of a connection."""
         start = time.monotonic()
-        conn = Connection(sock, self._intake)
+        conn = Connection(self._intake)
         try:
             request = conn.receive(self._home.admit)
             try:
@@ -159,16 +155,17 @@ class Worker(threading.Thread):
         same_path = None if request.mnt == home.mnt else CallersPaths(pid)
         mount_same = same_path is None or _same_paths(same_path, request)
         # What is no network namespace is left to the plugin, which says so.
-        host, netns = conn.host_ident, conn.netns
+        netns = conn.netns
         path = request.env.get("CNI_NETNS", "")
         if path and netns is None and not (mount_same and path.startswith("/")):
             raise RunCold(f"what {path} is cannot be seen from here")
 
-        def is_own_netns(_: Request) -> bool:
-            return conn.netns_ident == host
-
+        try:
+            host_netns = conn.host_netns
+        except OSError as e:
+            raise RunCold(str(e)) from None
         place = Place(
-            None if host == home.net else conn.host_netns,
+            host_netns,
             netns,
             self._warm,
             mount_same=mount_same,
@@ -182,7 +179,7 @@ class Worker(threading.Thread):
             request.stdin,
             self._pool.find,
             place=place,
-            is_own_netns=is_own_netns,
+            is_own_netns=lambda _: conn.own_netns,
         )
 
 

@@ -10,6 +10,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from cnifast.kernel.intake import Intake
 from cnifast.protocol import wire
 from cnifast.service.connection import Connection, Rejected
 
@@ -25,11 +26,18 @@ def open_fds() -> int:
     return len(os.listdir("/proc/self/fd"))
 
 
+def pair() -> tuple[socket.socket, Connection]:
+    """Return both ends of a connection, the shim's and the service's."""
+    ours, theirs = socket.socketpair()
+    intake = Intake()
+    intake.adopt(theirs.detach())
+    return ours, Connection(intake)
+
+
 def feed(data: bytes, count: int) -> wire.WireRequest | None:
     """Return what a connection makes of bytes and descriptors, None when it rejects them."""
     before = open_fds()
-    ours, theirs = socket.socketpair()
-    conn = Connection(theirs)
+    ours, conn = pair()
     fds = [os.open(os.devnull, os.O_RDWR) for _ in range(count)]
     try:
         if data:
@@ -46,24 +54,20 @@ def feed(data: bytes, count: int) -> wire.WireRequest | None:
 
 
 def test_request_with_its_descriptors() -> None:
-    """A request arrives with the caller's namespace, its standard error and the container's."""
-    ours, theirs = socket.socketpair()
-    conn = Connection(theirs)
+    """A request arrives with the caller's standard error and the container's namespace."""
+    ours, conn = pair()
     frame = wire.encode_header(wire.REQUEST, len(FRAME) - 16, wire.FLAG_NETNS) + FRAME[16:]
-    files = [os.open(path, os.O_RDONLY) for path in ("/", "/proc", "/proc/self/ns/net")]
+    files = [os.open(path, os.O_RDONLY) for path in ("/", "/proc/self/ns/net")]
     with ours:
         socket.send_fds(ours, [frame], files)
         request = conn.receive()
         assert (request.plugin, request.stdin, request.netns) == ("bridge", b"{}", True)
         assert conn.netns is not None
-        for ours_fd, theirs_fd in zip(
-            files, (conn.host_netns, conn.stderr, conn.netns), strict=True
-        ):
+        for ours_fd, theirs_fd in zip(files, (conn.stderr, conn.netns), strict=True):
             assert os.path.samestat(os.fstat(ours_fd), os.fstat(theirs_fd))
             assert not os.get_inheritable(theirs_fd)
-        root, netns = os.stat("/"), os.stat("/proc/self/ns/net")
-        assert conn.host_ident == (root.st_dev, root.st_ino)
-        assert conn.netns_ident == (netns.st_dev, netns.st_ino)
+        assert conn.host_netns is None
+        assert conn.own_netns
         assert conn.pid == os.getpid()
         assert conn.answer(b"answer")
         assert ours.recv(100) == b"answer"
@@ -76,14 +80,13 @@ def test_request_with_its_descriptors() -> None:
 @pytest.mark.parametrize("path", ["/proc/self/ns/mnt", "/dev/null", "/"])
 def test_no_namespace(path: str) -> None:
     """A descriptor of something else than a network namespace is none of the container's."""
-    ours, theirs = socket.socketpair()
-    conn = Connection(theirs)
+    ours, conn = pair()
     frame = wire.encode_header(wire.REQUEST, len(FRAME) - 16, wire.FLAG_NETNS) + FRAME[16:]
-    files = [os.open(name, os.O_RDONLY) for name in ("/", "/", path)]
+    files = [os.open(name, os.O_RDONLY) for name in ("/", path)]
     with ours:
         socket.send_fds(ours, [frame], files)
         assert conn.receive().netns
-        assert (conn.netns, conn.netns_ident) == (None, None)
+        assert (conn.netns, conn.own_netns) == (None, False)
         conn.close()
     for fd in files:
         os.close(fd)
@@ -91,8 +94,7 @@ def test_no_namespace(path: str) -> None:
 
 def test_stranger() -> None:
     """Whoever is not admitted is told so by nothing, before anything is waited for."""
-    ours, theirs = socket.socketpair()
-    conn = Connection(theirs)
+    ours, conn = pair()
 
     def refuse(uid: int) -> None:
         raise Rejected(f"user {uid}")
@@ -104,8 +106,7 @@ def test_stranger() -> None:
 
 def test_answer_to_nobody() -> None:
     """An answer that nobody takes is reported, not raised."""
-    ours, theirs = socket.socketpair()
-    conn = Connection(theirs)
+    ours, conn = pair()
     ours.close()
     assert not conn.answer(b"answer")
     conn.close()
@@ -113,8 +114,8 @@ def test_answer_to_nobody() -> None:
 
 @pytest.mark.parametrize("count", [0, 1, 2, 3, 4, 5, 253])
 def test_number_of_descriptors(count: int) -> None:
-    """A request without the container's namespace has two descriptors, and no other number."""
-    assert (feed(FRAME, count) is not None) == (count == 2)
+    """A request without the container's namespace has one descriptor, and no other number."""
+    assert (feed(FRAME, count) is not None) == (count == 1)
 
 
 @BOUNDED
@@ -135,20 +136,22 @@ def test_any_byte_changed(at: int, value: int, count: int) -> None:
 @given(st.binary(max_size=300), st.integers(0, 1))
 def test_any_payload(payload: bytes, flags: int) -> None:
     """A payload of any bytes is rejected or a request; nothing else happens."""
-    feed(wire.encode_header(wire.REQUEST, len(payload), flags) + payload, 2 + flags)
+    feed(wire.encode_header(wire.REQUEST, len(payload), flags) + payload, 1 + flags)
 
 
 @pytest.mark.parametrize("cut", range(len(FRAME)))
 def test_any_beginning(cut: int) -> None:
     """No beginning of a request is taken for a request."""
-    assert feed(FRAME[:cut], 2) is None
+    assert feed(FRAME[:cut], 1) is None
 
 
 def test_descriptors_cannot_be_forged() -> None:
     """Control messages of another kind are not taken for descriptors."""
     ours, theirs = socket.socketpair()
     theirs.setsockopt(socket.SOL_SOCKET, socket.SO_PASSCRED, 1)
-    conn = Connection(theirs)
+    intake = Intake()
+    intake.adopt(theirs.detach())
+    conn = Connection(intake)
     credentials = struct.pack("iII", os.getpid(), os.getuid(), os.getgid())
     with ours:
         ours.sendmsg([FRAME], [(socket.SOL_SOCKET, socket.SCM_CREDENTIALS, credentials)])

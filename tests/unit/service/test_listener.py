@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
+from cnifast.kernel.intake import Intake
 from cnifast.service.listener import Busy, activated, bind
 
 if TYPE_CHECKING:
@@ -37,16 +38,16 @@ def test_queue_is_served_after_the_end(path: str) -> None:
     """Connections that were made before the end are still accepted, later ones are refused."""
     listener = bind(path)
     accept = listener.acceptor()
+    intake = Intake()
     early = [connect(path) for _ in range(3)]
     listener.stop()
     with pytest.raises(ConnectionRefusedError):
         connect(path)
     for sock in early:
-        conn = accept()
-        assert conn is not None
-        conn.close()
+        assert accept(intake)
+        intake.end()
         sock.close()
-    assert accept() is None
+    assert not accept(intake)
     listener.close()
     assert not os.path.exists(path)
 
@@ -54,7 +55,7 @@ def test_queue_is_served_after_the_end(path: str) -> None:
 def test_waiting_thread_is_released(path: str) -> None:
     """A thread that waits for a connection learns of the end."""
     listener = bind(path)
-    thread = threading.Thread(target=listener.acceptor())
+    thread = threading.Thread(target=listener.acceptor(), args=(Intake(),))
     thread.start()
     listener.stop()
     thread.join(10)
