@@ -442,10 +442,11 @@ enum cnif_linger {
  * Create a veth pair between the bridge and the container, configure the
  * container's end and wait until the port forwards.  `host` is a rtnetlink
  * socket in the bridge's namespace.  On failure nothing is left.  -EEXIST: a
- * link of either name is there already.
+ * link of either name is there already.  MACs that `veth` and `endpoint` lack
+ * are made, and are there from then on.
  */
-int cnif_attach_veth(struct cnif_nlsock *host, const struct cnif_veth_host *veth,
-                     const struct cnif_endpoint *endpoint, enum cnif_linger linger,
+int cnif_attach_veth(struct cnif_nlsock *host, struct cnif_veth_host *veth,
+                     struct cnif_endpoint *endpoint, enum cnif_linger linger,
                      struct cnif_attached *ret, struct cnif_err *reterr);
 
 /*
@@ -456,8 +457,8 @@ int cnif_attach_veth(struct cnif_nlsock *host, const struct cnif_veth_host *veth
  */
 struct cnif_pair;
 
-int cnif_pair_begin(struct cnif_nlsock *sock, const struct cnif_veth_host *veth,
-                    const struct cnif_endpoint *endpoint, struct cnif_pair **ret,
+int cnif_pair_begin(struct cnif_nlsock *sock, struct cnif_veth_host *veth,
+                    struct cnif_endpoint *endpoint, struct cnif_pair **ret,
                     struct cnif_err *reterr);
 /* Wait until the pair is there; its failure is reported again by cnif_pair_attach. */
 int cnif_pair_wait(struct cnif_pair *pair, struct cnif_err *reterr);

@@ -94,12 +94,21 @@ static int make_mac(uint8_t mac[6], struct cnif_err *reterr)
     return 0;
 }
 
-/* The host's end stays down until it is a port with all its options. */
-static int describe(struct cnif_pair *pair, const struct cnif_veth_host *veth,
-                    const struct cnif_endpoint *endpoint, struct cnif_err *reterr)
+/* Both ends have a MAC from the start: a given one, or one that is made here. */
+static int settle_macs(struct cnif_veth_host *veth, struct cnif_endpoint *endpoint,
+                       struct cnif_err *reterr)
 {
-    int r;
+    int r = veth->has_mac ? 0 : make_mac(veth->mac, reterr);
 
+    if (r == 0 && !endpoint->has_mac)
+        r = make_mac(endpoint->mac, reterr);
+    return r;
+}
+
+/* The host's end stays down until it is a port with all its options. */
+static void describe(struct cnif_pair *pair, const struct cnif_veth_host *veth,
+                     const struct cnif_endpoint *endpoint)
+{
     (void)snprintf(pair->ifname, sizeof(pair->ifname), "%s", endpoint->ifname);
     pair->spec = (struct cnif_link_spec){
         .kind = "veth",
@@ -116,19 +125,17 @@ static int describe(struct cnif_pair *pair, const struct cnif_veth_host *veth,
     };
     memcpy(pair->spec.mac, veth->mac, sizeof(pair->spec.mac));
     memcpy(pair->spec.peer.mac, endpoint->mac, sizeof(pair->spec.peer.mac));
-    r = veth->has_mac ? 0 : make_mac(pair->spec.mac, reterr);
-    if (r == 0 && !endpoint->has_mac)
-        r = make_mac(pair->spec.peer.mac, reterr);
-    return r;
 }
 
-static int prepare(struct cnif_nlsock *sock, const struct cnif_veth_host *veth,
-                   const struct cnif_endpoint *endpoint, struct cnif_pair **ret,
-                   struct cnif_err *reterr)
+static int prepare(struct cnif_nlsock *sock, struct cnif_veth_host *veth,
+                   struct cnif_endpoint *endpoint, struct cnif_pair **ret, struct cnif_err *reterr)
 {
-    struct cnif_pair *pair = calloc(1, sizeof(*pair));
-    int r;
+    int r = settle_macs(veth, endpoint, reterr);
+    struct cnif_pair *pair;
 
+    if (r < 0)
+        return r;
+    pair = calloc(1, sizeof(*pair));
     if (!pair)
         return cnif_err_errno(reterr, ENOMEM, "create link %s", veth->name);
     (void)sem_init(&pair->made, 0, 0);
@@ -136,17 +143,13 @@ static int prepare(struct cnif_nlsock *sock, const struct cnif_veth_host *veth,
     pair->sock = sock;
     pair->veth = veth;
     pair->task.run = make;
-    r = describe(pair, veth, endpoint, reterr);
-    if (r < 0)
-        dispose(pair);
-    else
-        *ret = pair;
-    return r;
+    describe(pair, veth, endpoint);
+    *ret = pair;
+    return 0;
 }
 
-int cnif_pair_begin(struct cnif_nlsock *sock, const struct cnif_veth_host *veth,
-                    const struct cnif_endpoint *endpoint, struct cnif_pair **ret,
-                    struct cnif_err *reterr)
+int cnif_pair_begin(struct cnif_nlsock *sock, struct cnif_veth_host *veth,
+                    struct cnif_endpoint *endpoint, struct cnif_pair **ret, struct cnif_err *reterr)
 {
     struct cnif_pair *pair;
     int r = prepare(sock, veth, endpoint, &pair, reterr);
@@ -262,8 +265,8 @@ void cnif_pair_cancel(struct cnif_pair *pair, enum cnif_linger linger)
 }
 
 /* There is nothing to do meanwhile: one thread is faster than two. */
-int cnif_attach_veth(struct cnif_nlsock *host, const struct cnif_veth_host *veth,
-                     const struct cnif_endpoint *endpoint, enum cnif_linger linger,
+int cnif_attach_veth(struct cnif_nlsock *host, struct cnif_veth_host *veth,
+                     struct cnif_endpoint *endpoint, enum cnif_linger linger,
                      struct cnif_attached *ret, struct cnif_err *reterr)
 {
     struct cnif_pair *pair;

@@ -1,4 +1,4 @@
-"""Whose network namespace a connection comes from: what the kernel says, not what the caller does."""
+"""Whose network namespace a connection comes from, by what the kernel says of it."""
 
 from __future__ import annotations
 

@@ -7,11 +7,13 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from cnifast.plugins import bridges
+from helpers.plugin import Attachment, must
 from helpers.sessions import begin, fail, succeed
 
 if TYPE_CHECKING:
     from cnifast.plugins.base import Session
     from helpers.node import Node
+    from helpers.plugin import Runner
 
 GATEWAY = "10.1.0.1/24"
 
@@ -58,3 +60,18 @@ def test_failed_add_after_another(node: Node) -> None:
     succeed(user)
     fail(maker)
     assert shown(node) == []
+
+
+def test_result_names_the_bridge_as_it_is(node: Node, runner: Runner) -> None:
+    """Its MAC in the result is the one it has, though it had another before."""
+    conf = {"cniVersion": "1.1.0", "name": "net", "type": "bridge"}
+    macs = [None, None, "02:00:00:00:00:77", None, "02:00:00:00:00:78"]
+    for number, mac in enumerate(macs):
+        if mac:
+            node.ip(f"link set cni0 address {mac}")
+        result = must(Attachment(runner, conf, node.new_container(f"pod{number}")).add()).json
+        host_end = result["interfaces"][1]["name"]
+        now = {link["ifname"]: link["address"] for link in node.links()}
+        assert [i["mac"] for i in result["interfaces"][:2]] == [now["cni0"], now[host_end]]
+        inside = node.ip(f"-n pod{number} link show dev eth0")
+        assert result["interfaces"][2]["mac"] in inside

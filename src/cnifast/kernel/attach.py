@@ -161,7 +161,7 @@ class Pair:
     until then the handle is not to be used for anything else.
     """
 
-    __slots__ = ("_kept", "_linger", "_raw")
+    __slots__ = ("_first", "_kept", "_linger", "_raw")
 
     def __init__(
         self,
@@ -190,8 +190,19 @@ class Pair:
             first.has_mac, first.mac = True, mac_bytes(mac)
         check(lib.cnif_pair_begin(handle.raw, host_end.struct, first, raw, err), err)
         self._raw = raw[0]
-        self._kept = (handle, host_end)
+        self._first = first
+        self._kept = (handle, host_end, name)
         self._linger = _linger(exits)
+
+    @property
+    def mac(self) -> str:
+        """The MAC of the container's end."""
+        return _mac(self._first)
+
+    @property
+    def host_mac(self) -> str:
+        """The MAC of the host's end."""
+        return _mac(self._kept[1].struct)
 
     def wait(self) -> None:
         """Wait until the pair is there.
@@ -250,9 +261,9 @@ def _linger(exits: bool) -> Any:
     return lib.CNIF_LINGER_PROCESS if exits else lib.CNIF_LINGER_THREAD
 
 
-def _mac(attached: Any) -> str:
-    """Return the MAC of the container's link as text."""
-    return bytes(attached.mac).hex(":")
+def _mac(struct: Any) -> str:
+    """Return the MAC of a struct as text."""
+    return bytes(struct.mac).hex(":")
 
 
 def _fill_route(struct: Any, route: Route) -> None:

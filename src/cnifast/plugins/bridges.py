@@ -28,6 +28,7 @@ __all__ = [
     "ensure_bridge",
     "ensure_gateway",
     "ensure_vlan_interface",
+    "expected_mac",
     "not_forwarding",
     "require_bridge",
     "set_forwarding",
@@ -71,9 +72,9 @@ def ensure_bridge(
         KernelError: it cannot be made.
     """
     session.join()
-    index = _remembered(session).get((name, promisc))
-    if index is not None:
-        return index, ""
+    remembered = _remembered(session).get((name, promisc))
+    if remembered is not None:
+        return remembered[0], ""
     host = session.host
     try:
         link = require_bridge(host, name)
@@ -89,6 +90,11 @@ def ensure_bridge(
     return link.index, link.mac
 
 
+def expected_mac(session: Session, name: str, *, promisc: bool) -> str:
+    """Return the MAC that a remembered bridge has had, empty for others."""
+    return _remembered(session).get((name, promisc), (0, ""))[1]
+
+
 def confirm(session: Session, name: str, link: Link, *, promisc: bool) -> None:
     """Compare the bridge as the kernel has it now with what ``ensure_bridge`` left; remember it.
 
@@ -100,7 +106,7 @@ def confirm(session: Session, name: str, link: Link, *, promisc: bool) -> None:
     if link.name != name or link.kind != "bridge" or wanted & ~link.flags:
         known.clear()
         raise StaleBridgeError(name)
-    known[name, promisc] = link.index
+    known[name, promisc] = link.index, link.mac
 
 
 def suspect(session: Session) -> bool:
@@ -111,12 +117,12 @@ def suspect(session: Session) -> bool:
     return found
 
 
-def _remembered(session: Session) -> dict[tuple[str, bool], int]:
-    """Return the indexes of bridges by name and promiscuity that this thread has confirmed."""
+def _remembered(session: Session) -> dict[tuple[str, bool], tuple[int, str]]:
+    """Return by name and promiscuity index and MAC of bridges that this thread has confirmed."""
     warm: Any = session.req.place.warm
     if warm is None or session.host_netns >= 0:
         return {}
-    known: dict[tuple[str, bool], int] = warm.kept.setdefault("bridges", {})
+    known: dict[tuple[str, bool], tuple[int, str]] = warm.kept.setdefault("bridges", {})
     return known
 
 

@@ -140,6 +140,7 @@ class Request:
         "container_id",
         "derived",
         "env",
+        "foreseen",
         "ifname",
         "name",
         "netns",
@@ -179,6 +180,18 @@ class Request:
         self.place = place or Place()
         self.derived = {} if derived is None else derived
         self._previous = previous
+        self.foreseen: bytes | None = None
+
+    def foresee(self, result: Result) -> None:
+        """Encode the result of an ADD while there is nothing else to do, if it will be printed.
+
+        Who changes it afterwards forgets what was ``foreseen``.
+
+        Raises:
+            ConversionError: it has no form in the request's version.
+        """
+        if self._stdin is not None:
+            self.foreseen = result.dumps(self.cni_version)
 
     @property
     def stdin(self) -> bytes:

@@ -18,7 +18,6 @@ from cnifast.protocol.request import (
     validate_network_name,
     validate_plugin_type,
 )
-from cnifast.protocol.result import Result
 from cnifast.protocol.schema import lookup, wrong_kind
 
 TYPE_CHECKING = False
@@ -27,6 +26,7 @@ if TYPE_CHECKING:
     from typing import Any, Protocol, TypeVar
 
     from cnifast.protocol.request import Place
+    from cnifast.protocol.result import Result
 
     T = TypeVar("T")
 
@@ -112,7 +112,7 @@ def dispatch(
         req = Request(
             plugin, command, env, stdin, conf, known.name, known.version, place, known.derived
         )
-        printed = perform(req, load, is_own_netns, Result.dumps)
+        printed = perform(req, load, is_own_netns, lambda r, v: req.foreseen or r.dumps(v))
         return Response(0, b"" if printed is None else printed + b"\n")
     except RunCold:
         raise

@@ -85,7 +85,14 @@ def _add(req: Request, conf: BridgeConf, ipam: IPAM | None) -> Result:
         try:
             vlan_link = _set_gateways(session, conf, (index, bridge_mac), gateways)
             closed = bridges.not_forwarding(session, gateways)
-            attached = pair.attach(_endpoint(req, conf, netns, result))
+            endpoint = _endpoint(req, conf, netns, result)
+            expected = bridges.expected_mac(session, conf.bridge, promisc=conf.promisc_mode)
+            macs = expected, pair.host_mac, pair.mac
+            result.interfaces = _interfaces(req, conf, end, macs, vlan_link)
+            if conf.dns:
+                result.dns = conf.dns
+            req.foresee(result)
+            attached = pair.attach(endpoint)
         except (OSError, CNIError) as e:
             # First of all: what else is undone depends on whether others use the bridge.
             pair.cancel()
@@ -104,16 +111,28 @@ def _add(req: Request, conf: BridgeConf, ipam: IPAM | None) -> Result:
             session.on_error(lambda: masquerade().teardown(req, addresses))
             masquerade().setup(req, addresses, conf.ip_masq_backend)
         bridges.set_forwarding(session, closed)
-    result.interfaces = [
-        Interface(conf.bridge, attached.bridge.mac),
-        Interface(end, attached.host_mac),
-        Interface(req.ifname, attached.mac, sandbox=req.netns),
+    if attached.bridge.mac != expected:
+        result.interfaces[0].mac = attached.bridge.mac
+        req.foreseen = None
+    return result
+
+
+def _interfaces(
+    req: Request,
+    conf: BridgeConf,
+    host_end: str,
+    macs: tuple[str, str, str],
+    vlan_link: Link | None,
+) -> list[Interface]:
+    """Return what the result says of the links; ``macs``: of bridge, host and container end."""
+    links = [
+        Interface(conf.bridge, macs[0]),
+        Interface(host_end, macs[1]),
+        Interface(req.ifname, macs[2], sandbox=req.netns),
     ]
     if vlan_link is not None:
-        result.interfaces.append(Interface(vlan_link.name, vlan_link.mac))
-    if conf.dns:
-        result.dns = conf.dns
-    return result
+        links.append(Interface(vlan_link.name, vlan_link.mac))
+    return links
 
 
 def _spoofcheck() -> ModuleType:
