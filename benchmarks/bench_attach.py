@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 CASE = "attach"
 ROUNDS = 120
 SYSCTLS = (
-    "host:net/ipv6/conf/bare0/accept_ra=0",
+    "host:net/ipv6/conf/@HOST@/accept_ra=0",
     "net/ipv6/conf/eth0/accept_dad=0",
     "net/ipv4/conf/eth0/arp_notify=1",
 )

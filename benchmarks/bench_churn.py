@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+from contextlib import ExitStack
 from typing import TYPE_CHECKING
 
 from benchmarks.attachments import seated
-from benchmarks.harness import Report, alternate
+from benchmarks.bench_attach import SYSCTLS
+from benchmarks.harness import Report, alternate, require
+from benchmarks.node import Node, compile_c
 from benchmarks.targets.both import PLUGINS
-from benchmarks.workloads import Network, check_empty
+from benchmarks.workloads import BRIDGE, Network, check_empty, make_bridge
 
 if TYPE_CHECKING:
     from benchmarks.harness import Plan
@@ -17,20 +20,52 @@ PODS = 500
 RUNS = 3
 
 
+class Bare:
+    """The kernel calls of a bridge attachment and nothing else, by threads of a C program.
+
+    No process is started for a pod: it says how many pods the kernel itself has time for.
+    """
+
+    name = "bare C"
+
+    def __init__(self, node: Node, network: Network, pods: int) -> None:
+        self.node = node
+        self._program = str(compile_c("attach_bare", "-pthread"))
+        make_bridge(node, network)
+        node.make_pods(pods)
+
+    def churn(self, network: Network, *, clients: int, pods: int, loops: int = 1) -> int:
+        """Attach and detach pods; return the nanoseconds."""
+        where = (BRIDGE, "/run/netns/pod", f"{network.address(0)}/16", network.gateway)
+        ns = 0
+        for _ in range(loops):
+            done = self.node.call([self._program, *where, f"{clients}x{pods}", *SYSCTLS])
+            require(done.exit_code == 0, f"{self.name}: {done.err.decode().strip()}")
+            ns += int(done.out)
+        return ns
+
+
 def run(plan: Plan) -> Report:
     """Ask the question: each client runs ADD and DEL on its own pods, one after the other."""
     report = Report(unit="pods/s")
     pods = plan.size(PODS, CLIENTS)
     for text, network in (("bridge", Network()), ("bridge, ipMasq", Network(ip_masq=True))):
-        with seated(PLUGINS, report, network, pods=pods) as competitors:
-            for competitor in competitors:
+        with ExitStack() as stack:
+            plugins = stack.enter_context(seated(PLUGINS, report, network, pods=pods))
+            bare = []
+            if network == Network():
+                bare.append(Bare(stack.enter_context(Node(Bare.name)), network, pods))
+            for competitor in (*plugins, *bare):
                 competitor.churn(network, clients=1, pods=1, loops=1 if plan.once else 3)
-            for _, competitor in alternate(competitors, plan.rounds(RUNS)):
+            for _, competitor in alternate([*plugins, *bare], plan.rounds(RUNS)):
                 done = competitor.churn(network, clients=CLIENTS, pods=pods)
-                report.add(text, competitor.name, pods / done.wall_ns * 1e9)
+                ns = done if isinstance(done, int) else done.wall_ns
+                report.add(text, competitor.name, pods / ns * 1e9)
                 check_empty(competitor.node, network)
                 plan.settle()
-        goal = 8 if network == Network() else None
+        goal = None if network.ip_masq else 8
         label = f"churn, {CLIENTS} clients, {text}: pods per second"
         report.compare(text, "cnifast", "reference", goal, label=label)
+        label = "the same kernel calls in bare C, without a process: pods per second"
+        report.compare(text, Bare.name, "reference", label=label)
     return report

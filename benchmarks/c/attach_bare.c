@@ -1,5 +1,6 @@
 /*
  * attach_bare BRIDGE NETNS ADDRESS/LEN GATEWAY ROUNDS [[host:]SYSCTL=VALUE ...]
+ * attach_bare BRIDGE NETNS ADDRESS/LEN GATEWAY CLIENTSxPODS [[host:]SYSCTL=VALUE ...]
  *
  * The floor under a bridge attachment: the kernel calls it consists of, in C,
  * with every message laid out at compile time where it can be, no library, no
@@ -17,6 +18,11 @@
  *
  * Prints a line per round: nanoseconds of attach, nanoseconds of detach.  With
  * ROUNDS 0 it attaches once and leaves the pod attached.
+ *
+ * With CLIENTSxPODS so many threads share the pods whose namespaces are NETNS
+ * with a number behind it: each attaches and detaches its own, one after the
+ * other.  Prints the nanoseconds that all of it took.  @HOST@ in a sysctl is the
+ * name of the host's end.
  */
 #define _GNU_SOURCE
 #include <arpa/inet.h>
@@ -39,17 +45,17 @@
 #include <time.h>
 #include <unistd.h>
 
-#define HOST_END  "bare0"
 #define POD_END   "eth0"
 #define ALIAS     "cnifast bench 0123456789abcdef0123456789abcdef eth0"
 #define SETTLE_US 30000
 #define OPER_UP   6
 #define WARM_UP   3
-
-static const unsigned char host_mac[6] = {0x02, 0, 0, 0, 0, 1}, pod_mac[6] = {0x02, 0, 0, 0, 0, 2};
+#define CLIENTS   64
 
 struct job {
     int host_ns, pod_ns;
+    uint32_t number; /* of the pod */
+    char host_end[IFNAMSIZ];
     int host; /* rtnetlink socket, open all the time as a service keeps it */
     uint32_t bridge;
     struct in_addr address, gateway;
@@ -209,11 +215,13 @@ static void create_pair(const struct job *job, struct link *host_end)
 {
     struct batch batch = {0};
     struct ifinfomsg up = {.ifi_flags = IFF_UP, .ifi_change = IFF_UP}, peer = {0};
+    unsigned char mac[6] = {
+        0x02, 0, 0, 0, (unsigned char)(job->number >> 8), (unsigned char)job->number};
     size_t info, data, peer_at;
 
     begin(&batch, RTM_NEWLINK, NLM_F_CREATE | NLM_F_EXCL | NLM_F_ECHO | NLM_F_ACK, &up, sizeof(up));
-    put_text(&batch, IFLA_IFNAME, HOST_END);
-    (void)put(&batch, IFLA_ADDRESS, host_mac, sizeof(host_mac));
+    put_text(&batch, IFLA_IFNAME, job->host_end);
+    (void)put(&batch, IFLA_ADDRESS, mac, sizeof(mac));
     put_u32(&batch, IFLA_MASTER, job->bridge);
     put_u32(&batch, IFLA_NUM_TX_QUEUES, 1);
     put_u32(&batch, IFLA_NUM_RX_QUEUES, 1);
@@ -222,7 +230,8 @@ static void create_pair(const struct job *job, struct link *host_end)
     data = put(&batch, IFLA_INFO_DATA | NLA_F_NESTED, "", 0);
     peer_at = put(&batch, VETH_INFO_PEER | NLA_F_NESTED, &peer, sizeof(peer));
     put_text(&batch, IFLA_IFNAME, POD_END);
-    (void)put(&batch, IFLA_ADDRESS, pod_mac, sizeof(pod_mac));
+    mac[1] = 1;
+    (void)put(&batch, IFLA_ADDRESS, mac, sizeof(mac));
     put_u32(&batch, IFLA_NUM_TX_QUEUES, 1);
     put_u32(&batch, IFLA_NUM_RX_QUEUES, 1);
     put_u32(&batch, IFLA_NET_NS_FD, (uint32_t)job->pod_ns);
@@ -242,13 +251,18 @@ static void set_alias(const struct job *job, uint32_t index)
     talk(job->host, &batch, NULL, "set the alias");
 }
 
-static void write_sysctl(const char *assignment)
+static void write_sysctl(const struct job *job, const char *assignment)
 {
-    const char *value = strchr(assignment, '=') + 1;
+    const char *value = strchr(assignment, '=') + 1, *name = strstr(assignment, "@HOST@");
+    int length = (int)(value - assignment - 1);
     char path[160];
     int fd;
 
-    (void)snprintf(path, sizeof(path), "/proc/sys/%.*s", (int)(value - assignment - 1), assignment);
+    if (name && name < value)
+        (void)snprintf(path, sizeof(path), "/proc/sys/%.*s%s%.*s", (int)(name - assignment),
+                       assignment, job->host_end, (int)(value - name - 7), name + 6);
+    else
+        (void)snprintf(path, sizeof(path), "/proc/sys/%.*s", length, assignment);
     fd = open(path, O_WRONLY | O_CLOEXEC);
     if (fd < 0 || write(fd, value, strlen(value)) < 0)
         die("%s: %s", path, strerror(errno));
@@ -261,7 +275,7 @@ static void write_sysctls(const struct job *job, bool of_host)
         bool is_host = strncmp(job->sysctls[i], "host:", 5) == 0;
 
         if (is_host == of_host)
-            write_sysctl(job->sysctls[i] + (is_host ? 5 : 0));
+            write_sysctl(job, job->sysctls[i] + (is_host ? 5 : 0));
     }
 }
 
@@ -341,6 +355,8 @@ static void *send_delete(void *arg)
     begin(&batch, RTM_DELLINK, NLM_F_ACK, &ifi, sizeof(ifi));
     put_text(&batch, IFLA_IFNAME, POD_END);
     talk(*(int *)arg, &batch, NULL, "delete the pair");
+    (void)close(*(int *)arg);
+    free(arg);
     return NULL;
 }
 
@@ -362,23 +378,27 @@ static void wait_deleted(int watch)
     }
 }
 
-static int64_t detach(const struct job *job)
+static int64_t detach(const struct job *job, bool linger)
 {
     int64_t start = now(), took;
-    int watch, request;
+    int watch, *request = malloc(sizeof(*request));
     pthread_t sender;
 
+    if (!request)
+        die("out of memory");
     enter(job->pod_ns);
     watch = open_socket(RTMGRP_LINK);
-    request = open_socket(0);
+    *request = open_socket(0);
     enter(job->host_ns);
-    if (pthread_create(&sender, NULL, send_delete, &request) != 0)
+    if (pthread_create(&sender, NULL, send_delete, request) != 0)
         die("no thread");
     wait_deleted(watch);
     (void)close(watch);
     took = now() - start;
-    (void)pthread_join(sender, NULL);
-    (void)close(request);
+    if (linger)
+        (void)pthread_detach(sender);
+    else
+        (void)pthread_join(sender, NULL);
     return took;
 }
 
@@ -391,31 +411,80 @@ static int open_netns(const char *path)
     return fd;
 }
 
+/* A client: every pod whose number leaves a certain remainder. */
+struct client {
+    struct job job;
+    const char *prefix;
+    int number, clients, pods;
+};
+
+static void *serve(void *arg)
+{
+    struct client *client = arg;
+    struct job *job = &client->job;
+    uint32_t first = ntohl(job->address.s_addr);
+
+    job->host = open_socket(0);
+    for (int i = client->number; i < client->pods; i += client->clients) {
+        char path[128];
+
+        (void)snprintf(path, sizeof(path), "%s%d", client->prefix, i);
+        (void)snprintf(job->host_end, sizeof(job->host_end), "bare%d", i);
+        job->number = (uint32_t)i;
+        job->address.s_addr = htonl(first + (uint32_t)i);
+        job->pod_ns = open_netns(path);
+        (void)attach(job);
+        (void)detach(job, true);
+        (void)close(job->pod_ns);
+    }
+    return NULL;
+}
+
+static int churn(const struct job *job, const char *prefix, int clients, int pods)
+{
+    static struct client all[CLIENTS];
+    pthread_t threads[CLIENTS];
+    int64_t start = now();
+
+    for (int i = 0; i < clients; i++) {
+        all[i] = (struct client){
+            .job = *job, .prefix = prefix, .number = i, .clients = clients, .pods = pods};
+        if (pthread_create(&threads[i], NULL, serve, &all[i]) != 0)
+            die("no thread");
+    }
+    for (int i = 0; i < clients; i++)
+        (void)pthread_join(threads[i], NULL);
+    return printf("%lld\n", (long long)(now() - start)), 0;
+}
+
 int main(int argc, char **argv)
 {
-    struct job job = {0};
+    struct job job = {.host_end = "bare0"};
     char address[32];
-    int rounds;
+    int rounds, clients, pods;
 
     if (argc < 6 || sscanf(argv[3], "%31[0-9.]/%hhu", address, &job.prefix) != 2 ||
         inet_pton(AF_INET, address, &job.address) != 1 ||
         inet_pton(AF_INET, argv[4], &job.gateway) != 1)
-        die("usage: attach_bare BRIDGE NETNS ADDRESS/LEN GATEWAY ROUNDS [[host:]SYSCTL=VALUE ...]");
+        die("usage: attach_bare BRIDGE NETNS ADDRESS/LEN GATEWAY ROUNDS|CLIENTSxPODS "
+            "[[host:]SYSCTL=VALUE ...]");
     job.bridge = if_nametoindex(argv[1]);
     if (!job.bridge)
         die("%s: %s", argv[1], strerror(errno));
     job.host_ns = open_netns("/proc/self/ns/net");
+    job.sysctls = argv + 6;
+    job.n_sysctls = argc - 6;
+    if (sscanf(argv[5], "%dx%d", &clients, &pods) == 2 && clients > 0 && clients <= CLIENTS)
+        return churn(&job, argv[2], clients, pods);
     job.pod_ns = open_netns(argv[2]);
     job.host = open_socket(0);
     rounds = atoi(argv[5]);
-    job.sysctls = argv + 6;
-    job.n_sysctls = argc - 6;
     if (rounds == 0)
         return printf("%lld\n", (long long)attach(&job)), 0;
     for (int i = -WARM_UP; i < rounds; i++) {
         int64_t attached = attach(&job), detached;
 
-        detached = detach(&job);
+        detached = detach(&job, false);
         if (i >= 0)
             (void)printf("%lld %lld\n", (long long)attached, (long long)detached);
     }
