@@ -22,8 +22,11 @@ if TYPE_CHECKING:
     from benchmarks.targets import Attacher
 
 A = TypeVar("A", bound="Attacher")
-PODS = 4
+T = TypeVar("T")
+PODS = ROW = 10
 WARM_UP = 3
+FEWER_ROWS = 4  # than rounds with one pod
+IN_A_ROW = ", in a row"
 
 
 @contextmanager
@@ -56,6 +59,29 @@ def seated(
         yield competitors
 
 
+def paced(
+    plan: Plan, competitors: Sequence[T], rounds: int
+) -> Iterator[tuple[str, int, T, list[Pod]]]:
+    """Yield (what comes behind a case's name, round, competitor, pods) at both paces.
+
+    First one pod after a pause, then ``ROW`` pods that are called for one right after the other,
+    as on a node that starts and stops pods all day.  The first rounds have a negative number and
+    are not to be counted: bridges, rules and page caches come into being in them.
+    """
+    warm_up = 0 if plan.once else WARM_UP
+    for suffix, size in (("", 1), (IN_A_ROW, plan.size(ROW, 2))):
+        usual = rounds if size == 1 else max(1, rounds // FEWER_ROWS)
+        for number, competitor in alternate(competitors, plan.rounds(usual) + warm_up):
+            first = number * size
+            pods = [_pod(first + i) for i in range(size)]
+            yield suffix, number - warm_up, competitor, pods
+
+
+def _pod(number: int) -> Pod:
+    """Return one of the pods by turns, with a container ID of its own."""
+    return Pod(f"/run/netns/pod{number % PODS}", f"c{number}", number % PODS)
+
+
 def measure(
     plan: Plan,
     report: Report,
@@ -67,20 +93,32 @@ def measure(
     delete: str = "DEL",
     patience: int = 1,
 ) -> None:
-    """Attach and detach one pod per round with each competitor in turn; check each end state.
-
-    The first rounds are not counted: bridges, rules and page caches come into being in them.
-    """
-    warm_up = 0 if plan.once else WARM_UP
-    for number, competitor in alternate(competitors, plan.rounds(rounds) + warm_up):
-        pod = Pod(f"/run/netns/pod{number % PODS}", f"c{number}", number % PODS)
+    """Attach and detach pods with each competitor in turn, at both paces; check each end state."""
+    for suffix, number, competitor, pods in paced(plan, competitors, rounds):
         before = link_names(competitor.node)
-        attached = competitor.attach(pod, network)
-        check_attached(competitor.node, pod, network, attached.address, patience)
+        attached = [competitor.attach(pod, network) for pod in pods]
+        for pod, one in zip(pods, attached, strict=True):
+            check_attached(competitor.node, pod, network, one.address, patience)
         plan.settle()
-        detached = competitor.detach(pod, network, attached)
-        check_detached(competitor.node, pod, network, attached.address, before)
+        rows = list(zip(pods, attached, strict=True))
+        detached = [competitor.detach(pod, network, one) for pod, one in rows]
+        for pod, one in rows:
+            check_detached(competitor.node, pod, network, one.address, before)
         plan.settle()
-        if number >= warm_up:
-            report.add(add, competitor.name, attached.ns)
-            report.add(delete, competitor.name, detached)
+        if number >= 0:
+            report.add(f"{add}{suffix}", competitor.name, *(one.ns for one in attached))
+            report.add(f"{delete}{suffix}", competitor.name, *detached)
+
+
+def compare(
+    report: Report,
+    case: str,
+    slow: str,
+    fast: str,
+    goal: float | None = None,
+    *,
+    label: str,
+) -> None:
+    """Note the ratio of a case at both paces; the same is asked of both."""
+    for suffix in ("", IN_A_ROW):
+        report.compare(f"{case}{suffix}", slow, fast, goal, label=f"{label}{suffix}")

@@ -5,14 +5,16 @@ from __future__ import annotations
 import json
 from typing import TYPE_CHECKING, Any
 
-from benchmarks.attachments import PODS, WARM_UP, seated
-from benchmarks.harness import Report, alternate, require
+from benchmarks.attachments import compare, paced, seated
+from benchmarks.harness import Report, require
 from benchmarks.targets.both import PLUGINS
-from benchmarks.workloads import Network, Pod
+from benchmarks.workloads import Network
 
 if TYPE_CHECKING:
     from benchmarks.harness import Plan
-    from benchmarks.node import Node
+    from benchmarks.node import Node, Outcome
+    from benchmarks.targets import Plugins
+    from benchmarks.workloads import Pod
 
 LIMITS = {
     "ingressRate": 100_000_000,
@@ -33,31 +35,39 @@ BRIDGE_END = 1  # where the host's end of the pair stands in the bridge plugin's
 def run(plan: Plan) -> Report:
     """Ask the question; the pair is made and deleted by the competitor's own bridge plugin."""
     report, network = Report(), Network()
-    warm_up = 0 if plan.once else WARM_UP
     with seated(PLUGINS, report, network, furnish=furnish) as competitors:
-        for number, competitor in alternate(competitors, plan.rounds(60) + warm_up):
-            pod = Pod(f"/run/netns/pod{number % PODS}", f"c{number}", number % PODS)
-            attached = competitor.attach(pod, network)
-            previous = json.loads(attached.result)
+        for pace, number, competitor, pods in paced(plan, competitors, 60):
+            attached = [competitor.attach(pod, network) for pod in pods]
+            results = [json.loads(one.result) for one in attached]
             for case, limits in CASES.items():
                 conf = {"cniVersion": "1.0.0", "name": "bench", "type": "bandwidth", **limits}
                 plan.settle()
-                added = competitor.call("bandwidth", "ADD", pod, {**conf, "prevResult": previous})
-                result = json.loads(added.out)
-                check_limits(competitor.node, result, limited=bool(limits))
+                rows = list(zip(pods, results, strict=True))
+                added = [_call(competitor, "ADD", conf, *row) for row in rows]
+                limited = [json.loads(call.out) for call in added]
+                check_limits(competitor.node, limited if limits else [])
                 plan.settle()
-                deleted = competitor.call("bandwidth", "DEL", pod, {**conf, "prevResult": result})
+                rows = list(zip(pods, limited, strict=True))
+                deleted = [_call(competitor, "DEL", conf, *row) for row in rows]
                 left = [link["ifname"] for link in competitor.node.links()]
                 require(not [name for name in left if name.startswith("bwp")], f"left: {left}")
-                if number >= warm_up:
-                    report.add(f"ADD, {case}", competitor.name, added.ns)
-                    report.add(f"DEL, {case}", competitor.name, deleted.ns)
-            competitor.detach(pod, network, attached)
-    report.compare("ADD, both directions", "reference", "cnifast", 4, label="bandwidth ADD")
-    report.compare("DEL, both directions", "reference", "cnifast", label="bandwidth DEL")
-    report.compare("ADD, no limits", "reference", "cnifast", label="bandwidth ADD, no limits")
-    report.compare("DEL, no limits", "reference", "cnifast", label="bandwidth DEL, no limits")
+                if number >= 0:
+                    report.add(f"ADD, {case}{pace}", competitor.name, *(one.ns for one in added))
+                    report.add(f"DEL, {case}{pace}", competitor.name, *(one.ns for one in deleted))
+            for pod, one in zip(pods, attached, strict=True):
+                competitor.detach(pod, network, one)
+    compare(report, "ADD, both directions", "reference", "cnifast", 4, label="bandwidth ADD")
+    compare(report, "DEL, both directions", "reference", "cnifast", label="bandwidth DEL")
+    compare(report, "ADD, no limits", "reference", "cnifast", label="bandwidth ADD, no limits")
+    compare(report, "DEL, no limits", "reference", "cnifast", label="bandwidth DEL, no limits")
     return report
+
+
+def _call(
+    competitor: Plugins, command: str, conf: dict[str, Any], pod: Pod, previous: Any
+) -> Outcome:
+    """Execute the plugin behind what ``previous`` says is there."""
+    return competitor.call("bandwidth", command, pod, {**conf, "prevResult": previous})
 
 
 def furnish(node: Node) -> None:
@@ -66,20 +76,21 @@ def furnish(node: Node) -> None:
         node.do(*command.split())
 
 
-def check_limits(node: Node, result: dict[str, Any], *, limited: bool) -> None:
-    """Check that both ends have their token bucket and the container's packets go to the second.
+def check_limits(node: Node, results: list[dict[str, Any]]) -> None:
+    """Check that what results tell of is limited, and nothing else.
+
+    Both ends have their token bucket, and the container's packets go to the second.
 
     Raises:
         WrongResultError: something is missing, or there without being asked for.
     """
-    end = result["interfaces"][BRIDGE_END]["name"]
+    rate = LIMITS["ingressRate"] // 8
+    ends = [result["interfaces"][BRIDGE_END]["name"] for result in results]
+    devices = [result["interfaces"][-1]["name"] for result in results]
     shown = json.loads(node.do("tc", "-j", "qdisc", "show"))
     buckets = {one["dev"]: one["options"]["rate"] for one in shown if one["kind"] == "tbf"}
-    if not limited:
-        require(not buckets, f"{node.name}: limited without limits: {buckets}")
-        return
-    device = result["interfaces"][-1]["name"]
-    rate = LIMITS["ingressRate"] // 8
-    require(buckets == {end: rate, device: rate}, f"{node.name}: limits are {buckets}")
-    filters = node.do("tc", "filter", "show", "dev", end, "ingress").decode()
-    require(f"Redirect to device {device}" in filters, f"{node.name}: no redirection: {filters}")
+    wanted = dict.fromkeys([*ends, *devices], rate)
+    require(buckets == wanted, f"{node.name}: limits are {buckets}, not {wanted}")
+    for end, device in zip(ends, devices, strict=True):
+        filters = node.do("tc", "filter", "show", "dev", end, "ingress").decode()
+        require(f"Redirect to device {device}" in filters, f"{node.name}: {filters}")

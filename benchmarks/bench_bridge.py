@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from benchmarks.attachments import measure, seated
+from benchmarks.attachments import compare, measure, seated
 from benchmarks.harness import Report
 from benchmarks.targets.ip import Ip
 from benchmarks.targets.reference import Reference
@@ -23,7 +23,7 @@ def run(plan: Plan) -> Report:
     report, network = Report(), Network()
     with seated(COMPETITORS, report, network) as competitors:
         measure(plan, report, competitors, network, 100)
-    report.compare("ADD", "reference", "cnifast", 6, label="bridge ADD, no masquerade")
-    report.compare("DEL", "reference", "cnifast", 12, label="bridge DEL, no masquerade")
-    report.compare("ADD", "ip", "cnifast", label="bridge ADD against four `ip` commands")
+    compare(report, "ADD", "reference", "cnifast", 6, label="bridge ADD, no masquerade")
+    compare(report, "DEL", "reference", "cnifast", 12, label="bridge DEL, no masquerade")
+    compare(report, "ADD", "ip", "cnifast", label="bridge ADD against four `ip` commands")
     return report

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from benchmarks.attachments import measure, seated
+from benchmarks.attachments import compare, measure, seated
 from benchmarks.bench_bandwidth import furnish
 from benchmarks.chain import Full, Idle
 from benchmarks.harness import Report
@@ -23,13 +23,13 @@ def run(plan: Plan) -> Report:
     report = Report()
     with seated(COMPETITORS, report, Idle()) as competitors:
         measure(plan, report, competitors, Idle(), 100)
-    report.compare("ADD", "reference", "in process", 12, label="chain ADD, in process")
-    report.compare("DEL", "reference", "in process", label="chain DEL, in process")
-    report.compare("ADD", "reference", "cnifast", label="chain ADD, by programs")
-    report.compare("DEL", "reference", "cnifast", label="chain DEL, by programs")
+    compare(report, "ADD", "reference", "in process", 12, label="chain ADD, in process")
+    compare(report, "DEL", "reference", "in process", label="chain DEL, in process")
+    compare(report, "ADD", "reference", "cnifast", label="chain ADD, by programs")
+    compare(report, "DEL", "reference", "cnifast", label="chain DEL, by programs")
     with seated(PLUGINS, report, Full(), furnish=furnish) as programs:
         measure(plan, report, programs, Full(), 40, add="ADD, five", delete="DEL, five")
     for command in ("ADD", "DEL"):
         label = f"chain {command}, five plugins, by programs"
-        report.compare(f"{command}, five", "reference", "cnifast", label=label)
+        compare(report, f"{command}, five", "reference", "cnifast", label=label)
     return report

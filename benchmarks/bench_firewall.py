@@ -7,8 +7,8 @@ from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from benchmarks import firewall, ports
-from benchmarks.attachments import PODS, WARM_UP, seated
-from benchmarks.harness import Report, alternate
+from benchmarks.attachments import PODS, compare, paced, seated
+from benchmarks.harness import Report
 from benchmarks.targets.both import PLUGINS
 from benchmarks.workloads import Network, Pod, foreign_rules
 
@@ -47,20 +47,24 @@ def run(plan: Plan) -> Report:
         for suffix, policy, furnish in cases:
             competitors = stack.enter_context(seated(PLUGINS, report, network, furnish=furnish))
             stands += [(competitor, suffix, policy) for competitor in competitors]
-        warm_up = 0 if plan.once else WARM_UP
-        for number, stand in alternate(stands, plan.rounds(ROUNDS) + warm_up):
-            competitor, suffix, policy = stand
-            pod = Pod(f"/run/netns/pod{number % PODS}", f"c{number}", number % PODS)
-            conf = _conf(pod, network, policy)
+        for pace, number, (competitor, suffix, policy), pods in paced(plan, stands, ROUNDS):
             for command in ("ADD", "DEL"):
-                done = competitor.call("firewall", command, pod, conf)
-                firewall.check(competitor.node, network.address(pod.number), there=command == "ADD")
+                done = [
+                    competitor.call("firewall", command, pod, _conf(pod, network, policy))
+                    for pod in pods
+                ]
+                for pod in pods:
+                    address = network.address(pod.number)
+                    firewall.check(competitor.node, address, there=command == "ADD")
                 plan.settle()
-                if number >= warm_up:
-                    report.add(f"{command}{suffix}", competitor.name, done.ns)
+                if number >= 0:
+                    case = f"{command}{suffix}{pace}"
+                    report.add(case, competitor.name, *(call.ns for call in done))
     for suffix, _, _ in cases:
-        report.compare(f"ADD{suffix}", "reference", "cnifast", 15, label=f"firewall ADD{suffix}")
-        report.compare(f"DEL{suffix}", "reference", "cnifast", label=f"firewall DEL{suffix}")
+        what = f"ADD{suffix}"
+        compare(report, what, "reference", "cnifast", 15, label=f"firewall {what}")
+        what = f"DEL{suffix}"
+        compare(report, what, "reference", "cnifast", label=f"firewall {what}")
     return report
 
 

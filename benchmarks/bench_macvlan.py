@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from benchmarks.attachments import measure, seated
+from benchmarks.attachments import compare, measure, seated
 from benchmarks.harness import Report
 from benchmarks.targets.both import PLUGINS
 from benchmarks.workloads import Network
@@ -18,6 +18,6 @@ def run(plan: Plan) -> Report:
     report, network = Report(), Network(kind="macvlan")
     with seated(PLUGINS, report, network) as competitors:
         measure(plan, report, competitors, network, 60)
-    report.compare("ADD", "reference", "cnifast", 5, label="macvlan ADD")
-    report.compare("DEL", "reference", "cnifast", 8, label="macvlan DEL")
+    compare(report, "ADD", "reference", "cnifast", 5, label="macvlan ADD")
+    compare(report, "DEL", "reference", "cnifast", 8, label="macvlan DEL")
     return report

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from benchmarks.attachments import measure, seated
+from benchmarks.attachments import compare, measure, seated
 from benchmarks.harness import Report
 from benchmarks.targets.both import PLUGINS
 from benchmarks.workloads import Network
@@ -18,6 +18,6 @@ def run(plan: Plan) -> Report:
     report, network = Report(), Network(kind="ptp", ip_masq=True)
     with seated(PLUGINS, report, network) as competitors:
         measure(plan, report, competitors, network, 60)
-    report.compare("ADD", "reference", "cnifast", 10, label="ptp ADD, ipMasq")
-    report.compare("DEL", "reference", "cnifast", label="ptp DEL, ipMasq")
+    compare(report, "ADD", "reference", "cnifast", 10, label="ptp ADD, ipMasq")
+    compare(report, "DEL", "reference", "cnifast", label="ptp DEL, ipMasq")
     return report
