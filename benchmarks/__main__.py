@@ -52,7 +52,8 @@ def main() -> int:
     parser.add_argument("--results", type=Path, default=harness.RESULTS, metavar="DIR")
     parser.add_argument("--list", action="store_true", help="only print the questions")
     parser.add_argument("--table", action="store_true", help="only derive the table")
-    parser.add_argument("--readme", type=Path, metavar="FILE", help="put the table into FILE")
+    parser.add_argument("--into", type=Path, metavar="FILE", help="put the table into FILE")
+    parser.add_argument("--asked", action="store_true", help="only what something is asked of")
     options = parser.parse_args()
     unknown = set(options.question) - set(known)
     if unknown:
@@ -72,10 +73,10 @@ def main() -> int:
         for name in options.question or known:
             right &= ask(name, known[name], plan, options.results)
     if not options.once:
-        text = table.derive(options.results)
+        text = table.derive(options.results, asked=options.asked)
         print(f"\n{text}")
-        if options.readme:
-            table.insert(text, options.readme)
+        if options.into:
+            table.insert(text, options.into)
     return 0 if right else 1
 
 

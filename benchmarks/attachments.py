@@ -5,7 +5,7 @@ from __future__ import annotations
 from contextlib import ExitStack, contextmanager
 from typing import TYPE_CHECKING, TypeVar
 
-from benchmarks.harness import Plan, Report, alternate
+from benchmarks.harness import IN_A_ROW, Plan, Report, alternate
 from benchmarks.node import Node
 from benchmarks.workloads import (
     Network,
@@ -26,7 +26,6 @@ T = TypeVar("T")
 PODS = ROW = 10
 WARM_UP = 3
 FEWER_ROWS = 4  # than rounds with one pod
-IN_A_ROW = ", in a row"
 
 
 @contextmanager
@@ -91,14 +90,19 @@ def measure(
     *,
     add: str = "ADD",
     delete: str = "DEL",
-    patience: int = 1,
+    in_a_row: bool = False,
 ) -> None:
-    """Attach and detach pods with each competitor in turn, at both paces; check each end state."""
+    """Attach and detach pods with each competitor in turn; check each end state.
+
+    One pod after a pause, and with ``in_a_row`` at both paces.
+    """
     for suffix, number, competitor, pods in paced(plan, competitors, rounds):
+        if suffix and not in_a_row:
+            return
         before = link_names(competitor.node)
         attached = [competitor.attach(pod, network) for pod in pods]
         for pod, one in zip(pods, attached, strict=True):
-            check_attached(competitor.node, pod, network, one.address, patience)
+            check_attached(competitor.node, pod, network, one.address)
         plan.settle()
         rows = list(zip(pods, attached, strict=True))
         detached = [competitor.detach(pod, network, one) for pod, one in rows]

@@ -22,7 +22,7 @@ def run(plan: Plan) -> Report:
     """Ask the question."""
     report, network = Report(), Network()
     with seated(COMPETITORS, report, network) as competitors:
-        measure(plan, report, competitors, network, 100)
+        measure(plan, report, competitors, network, 100, in_a_row=True)
     compare(report, "ADD", "reference", "cnifast", 6, label="bridge ADD, no masquerade")
     compare(report, "DEL", "reference", "cnifast", 12, label="bridge DEL, no masquerade")
     compare(report, "ADD", "ip", "cnifast", label="bridge ADD against four `ip` commands")

@@ -61,7 +61,7 @@ def run(plan: Plan) -> Report:
     report, kinds = Report(), list[type["Plugins"]]([Chain, Service])
     how = "" if HAS_FLANNEL else ", a process without work for the reference's own"
     with seated(kinds, report, NETWORK) as competitors:
-        measure(plan, report, competitors, NETWORK, 60)
+        measure(plan, report, competitors, NETWORK, 60, in_a_row=True)
     compare(report, "ADD", "reference", "cnifast", 8, label=f"flannel ADD{how}")
     compare(report, "DEL", "reference", "cnifast", 14, label=f"flannel DEL{how}")
     return report

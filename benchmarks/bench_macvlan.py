@@ -17,7 +17,7 @@ def run(plan: Plan) -> Report:
     """Ask the question."""
     report, network = Report(), Network(kind="macvlan")
     with seated(PLUGINS, report, network) as competitors:
-        measure(plan, report, competitors, network, 60)
+        measure(plan, report, competitors, network, 60, in_a_row=True)
     compare(report, "ADD", "reference", "cnifast", 5, label="macvlan ADD")
     compare(report, "DEL", "reference", "cnifast", 8, label="macvlan DEL")
     return report

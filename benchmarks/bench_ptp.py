@@ -17,7 +17,7 @@ def run(plan: Plan) -> Report:
     """Ask the question."""
     report, network = Report(), Network(kind="ptp", ip_masq=True)
     with seated(PLUGINS, report, network) as competitors:
-        measure(plan, report, competitors, network, 60)
+        measure(plan, report, competitors, network, 60, in_a_row=True)
     compare(report, "ADD", "reference", "cnifast", 10, label="ptp ADD, ipMasq")
     compare(report, "DEL", "reference", "cnifast", label="ptp DEL, ipMasq")
     return report

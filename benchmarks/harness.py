@@ -18,6 +18,7 @@ if TYPE_CHECKING:
 
 T = TypeVar("T")
 RESULTS = Path(__file__).resolve().parent / "results"
+IN_A_ROW = ", in a row"  # ends a case, and the label of a ratio, of the second pace
 SETTLE = 0.03  # seconds: longer than the kernel's deferred part of a link's deletion
 
 

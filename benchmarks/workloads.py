@@ -197,17 +197,16 @@ def foreign_rules(node: Node, count: int) -> None:
     node.do("sh", "-c", "iptables-restore --noflush </run/rules")
 
 
-def check_attached(node: Node, pod: Pod, network: Network, address: str, patience: int = 1) -> None:
+def check_attached(node: Node, pod: Pod, network: Network, address: str) -> None:
     """Check that a pod is attached: link up, address, default route, gateway answers at once.
 
-    Where it has to be masqueraded, a host that knows no way back answers, too. ``patience`` is
-    how many seconds the one packet may take.
+    Where it has to be masqueraded, a host that knows no way back answers, too.
 
     Raises:
         WrongResultError: it is not.
     """
     where = f"{node.name}, {pod.container_id}"
-    command = [str(compile_c("first_ping")), pod.netns, network.gateway, str(patience)]
+    command = [str(compile_c("first_ping")), pod.netns, network.gateway]
     ping = node.call(command)
     links = {link["ifname"]: link for link in node.links(pod.netns)}
     require("eth0" in links, f"{where}: no eth0")

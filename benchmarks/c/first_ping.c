@@ -1,8 +1,8 @@
 /*
- * first_ping NETNS ADDRESS [SECONDS]: from inside a network namespace, send one
- * ICMP echo request and wait so long (one second) for the answer.  No second
- * try: a pod whose first packet is lost is not ready.  Prints the round trip in
- * nanoseconds; exit 0 means answered.  No part of any measurement.
+ * first_ping NETNS ADDRESS: from inside a network namespace, send one ICMP echo
+ * request and wait a second for the answer.  No second try: a pod whose first
+ * packet is lost is not ready.  Prints the round trip in nanoseconds; exit 0
+ * means answered.  No part of any measurement.
  */
 #define _GNU_SOURCE
 #include <arpa/inet.h>
@@ -17,6 +17,8 @@
 #include <sys/socket.h>
 #include <time.h>
 #include <unistd.h>
+
+#define LIMIT_NS INT64_C(1000000000)
 
 static int64_t now(void)
 {
@@ -42,12 +44,11 @@ int main(int argc, char **argv)
     struct sockaddr_in to = {.sin_family = AF_INET};
     struct icmphdr echo = {.type = ICMP_ECHO, .un.echo.sequence = htons(1)};
     struct timeval patience = {.tv_usec = 100000};
-    int64_t limit = (argc > 3 ? atoi(argv[3]) : 1) * (int64_t)1000000000;
     char packet[1500];
     int fd, netns;
 
-    if (argc < 3 || argc > 4 || inet_pton(AF_INET, argv[2], &to.sin_addr) != 1)
-        return fprintf(stderr, "usage: first_ping NETNS ADDRESS [SECONDS]\n"), 2;
+    if (argc != 3 || inet_pton(AF_INET, argv[2], &to.sin_addr) != 1)
+        return fprintf(stderr, "usage: first_ping NETNS ADDRESS\n"), 2;
     netns = open(argv[1], O_RDONLY | O_CLOEXEC);
     if (netns < 0 || setns(netns, CLONE_NEWNET) < 0)
         return perror(argv[1]), 2;
@@ -60,7 +61,7 @@ int main(int argc, char **argv)
     int64_t start = now();
     if (sendto(fd, &echo, sizeof(echo), 0, (struct sockaddr *)&to, sizeof(to)) < 0)
         return perror("sendto"), 1;
-    while (now() - start < limit) {
+    while (now() - start < LIMIT_NS) {
         ssize_t n = recv(fd, packet, sizeof(packet), 0);
         const struct iphdr *ip = (const struct iphdr *)packet;
         struct icmphdr reply;
