@@ -47,18 +47,5 @@ def test_every_question_is_one() -> None:
 def test_the_table_comes_from_the_results_alone(tmp_path: Path) -> None:
     """Without results there is a table without rows."""
     done = _benchmarks("--table", "--results", str(tmp_path))
-    assert done.stdout.split() == [
-        "|",
-        "question",
-        "|",
-        "measured",
-        "|",
-        "in",
-        "a",
-        "row",
-        "|",
-        "asked",
-        "for",
-        "|",
-        "|---|---|---|---|",
-    ]
+    head = "| question | measured | in a row | asked for |"
+    assert done.stdout.strip().splitlines() == [head, "|---|---|---|---|"]
