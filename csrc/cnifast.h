@@ -442,11 +442,10 @@ enum cnif_linger {
  * Create a veth pair between the bridge and the container, configure the
  * container's end and wait until the port forwards.  `host` is a rtnetlink
  * socket in the bridge's namespace.  On failure nothing is left.  -EEXIST: a
- * link of either name is there already.  MACs that `veth` and `endpoint` lack
- * are made, and are there from then on.
+ * link of either name is there already.
  */
-int cnif_attach_veth(struct cnif_nlsock *host, struct cnif_veth_host *veth,
-                     struct cnif_endpoint *endpoint, enum cnif_linger linger,
+int cnif_attach_veth(struct cnif_nlsock *host, const struct cnif_veth_host *veth,
+                     const struct cnif_endpoint *endpoint, enum cnif_linger linger,
                      struct cnif_attached *ret, struct cnif_err *reterr);
 
 /*
@@ -454,6 +453,7 @@ int cnif_attach_veth(struct cnif_nlsock *host, struct cnif_veth_host *veth,
  * another thread, while the caller finds out what the container's end shall
  * have.  `endpoint` needs netns_fd, ifname, mtu and mac for the first step, and
  * all of it for the second.  `sock` and `veth` are the pair's as long as it lives.
+ * A MAC that is not given (has_mac) is made, and is in `veth` or `endpoint` then.
  */
 struct cnif_pair;
 

@@ -265,16 +265,18 @@ void cnif_pair_cancel(struct cnif_pair *pair, enum cnif_linger linger)
 }
 
 /* There is nothing to do meanwhile: one thread is faster than two. */
-int cnif_attach_veth(struct cnif_nlsock *host, struct cnif_veth_host *veth,
-                     struct cnif_endpoint *endpoint, enum cnif_linger linger,
+int cnif_attach_veth(struct cnif_nlsock *sock, const struct cnif_veth_host *veth,
+                     const struct cnif_endpoint *endpoint, enum cnif_linger linger,
                      struct cnif_attached *ret, struct cnif_err *reterr)
 {
+    struct cnif_veth_host host = *veth;
+    struct cnif_endpoint inside = *endpoint;
     struct cnif_pair *pair;
-    int r = prepare(host, veth, endpoint, &pair, reterr);
+    int r = prepare(sock, &host, &inside, &pair, reterr);
 
     if (r < 0)
         return r;
     pair->here = true;
     make(&pair->task);
-    return cnif_pair_attach(pair, endpoint, linger, ret, reterr);
+    return cnif_pair_attach(pair, &inside, linger, ret, reterr);
 }

@@ -135,7 +135,7 @@ static int take(struct cnif_intake *intake, int flags, struct cnif_err *reterr)
     return 0;
 }
 
-int cnif_intake_adopt(struct cnif_intake *intake, int conn, struct cnif_err *reterr)
+static int adopt(struct cnif_intake *intake, int conn, struct cnif_err *reterr)
 {
     struct ucred peer;
     socklen_t size = sizeof(peer);
@@ -160,7 +160,7 @@ int cnif_intake_accept(struct cnif_intake *intake, int listener, struct cnif_err
     while (conn < 0 && (errno == EINTR || errno == ECONNABORTED));
     if (conn < 0)
         return cnif_err_errno(reterr, errno, "accept a connection");
-    r = cnif_intake_adopt(intake, conn, reterr);
+    r = adopt(intake, conn, reterr);
     if (r < 0)
         cnif_intake_end(intake);
     return r;

@@ -32,8 +32,6 @@ int cnif_intake_begin(struct cnif_intake *intake, struct cnif_err *reterr);
  * cnif_intake_end.
  */
 int cnif_intake_accept(struct cnif_intake *intake, int listener, struct cnif_err *reterr);
-/* The same for a connection that has been accepted already; it is the intake's from then on. */
-int cnif_intake_adopt(struct cnif_intake *intake, int conn, struct cnif_err *reterr);
 /* Take what comes, if nothing had; waits as long as the socket's time limit is. */
 int cnif_intake_wait(struct cnif_intake *intake, struct cnif_err *reterr);
 /* Send without waiting; *ret_sent is how many bytes there was room for. */

@@ -39,12 +39,12 @@ struct sys_msghdr {
     unsigned int flags;
 };
 
-/* One control message that carries up to three descriptors. */
+/* One control message that carries up to two descriptors. */
 struct sys_rights {
     size_t len;
     int level;
     int type;
-    int fds[4];
+    int fds[2];
 };
 
 #define SYS_RIGHTS_LEN(n) (offsetof(struct sys_rights, fds) + (n) * sizeof(int))

@@ -5,6 +5,7 @@ from __future__ import annotations
 import socket
 import struct
 import threading
+from contextlib import suppress
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
@@ -52,7 +53,11 @@ class FakeBus:
                 connection, _ = self._socket.accept()
             except OSError:
                 return
-            with connection, connection.makefile("rb") as stream:
+            with (
+                suppress(ConnectionError),  # whoever asked has heard enough
+                connection,
+                connection.makefile("rb") as stream,
+            ):
                 self._serve(connection, stream)
 
     def _serve(self, connection: socket.socket, stream: object) -> None:

@@ -152,13 +152,23 @@ def test_older_plugins_do_not(bench: Bench, service: Service, build: str) -> Non
     assert service.process.poll() is None
 
 
-def exchange(bench: Bench, build: str) -> str:
+@pytest.mark.parametrize("count", [0, 2, 3, 4, 60])
+def test_other_plugins_send_other_descriptors(bench: Bench, service: Service, count: int) -> None:
+    """What a request of another build comes with is its business: it is run cold all the same."""
+    before = service.fds()
+    assert exchange(bench, "99.0.0" if count % 2 else "0.0.1", count).startswith("this service is")
+    if not count % 2:
+        assert bench.call("noop")[0] == 0
+        wait_for(lambda: service.fds() == before)
+
+
+def exchange(bench: Bench, build: str, descriptors: int = 1) -> str:
     """Return why a service does not answer a call of this build."""
     st = os.stat("/proc/self/ns/mnt")
     request = wire.WireRequest((st.st_dev, st.st_ino), build, "noop", bench.env(), b"{}")
     with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as sock:
         sock.connect(str(bench.socket))
-        socket.send_fds(sock, [wire.encode_request(request)], [2])
+        socket.send_fds(sock, [wire.encode_request(request)], [2] * descriptors)
         data = sock.recv(1 << 16)
     header = wire.decode_header(data[: wire.HEADER_SIZE])
     assert header.kind == wire.RUN_COLD

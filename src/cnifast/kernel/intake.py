@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+
 from cnifast._native import ffi, lib
 from cnifast._native.errors import KernelError, check, new_error
 
@@ -28,14 +30,6 @@ class Intake:
             KernelError: there will be none, or it cannot be had.
         """
         check(lib.cnif_intake_accept(self._raw, listener, self._err), self._err)
-
-    def adopt(self, conn: int) -> None:
-        """Take what has come over a connection, which is closed by ``end`` from then on.
-
-        Raises:
-            KernelError: it is no connection.
-        """
-        check(lib.cnif_intake_adopt(self._raw, conn, self._err), self._err)
 
     def data(self) -> bytes | None:
         """Return the bytes that have come, none at the stream's end; None: nothing has come."""
@@ -95,8 +89,9 @@ class Intake:
         Raises:
             KernelError: the kernel does not give it to us.
         """
-        if self._raw.host_error:
-            raise KernelError(self._raw.host_error, "the caller's network namespace is not ours")
+        code = self._raw.host_error
+        if code:
+            raise KernelError(code, f"open the caller's network namespace: {os.strerror(code)}")
         fd: int = self._raw.host_netns
         return None if fd < 0 else fd
 

@@ -183,7 +183,7 @@ class Request:
         self.foreseen: bytes | None = None
 
     def foresee(self, result: Result) -> None:
-        """Encode the result of an ADD while there is nothing else to do, if it will be printed.
+        """Encode the result of an ADD, which may be about to be printed, ahead of time.
 
         Who changes it afterwards forgets what was ``foreseen``.
 

@@ -101,10 +101,18 @@ class Connection:
             raise Rejected(f"nothing came for {STALL_SECONDS} s") from None
         except OSError as e:
             raise Rejected(str(e)) from None
-        count = len(self._intake.fds)
-        if count != 1 + request.netns:
-            raise Rejected(f"{count} descriptors came with it")
         return request
+
+    def require_descriptors(self, request: WireRequest) -> None:
+        """Insist on the descriptors that come with a request of this build.
+
+        Raises:
+            Rejected: there are others.
+        """
+        count = len(self._intake.fds)
+        if self._intake.truncated or count != 1 + request.netns:
+            more = " and more" * self._intake.truncated
+            raise Rejected(f"{count}{more} descriptors came with it")
 
     def answer(self, frame: bytes) -> bool:
         """Send the answer; return False when the peer is gone."""
@@ -130,8 +138,6 @@ class Connection:
         if data is None:
             self._limit()
             data = intake.wait()
-        if intake.truncated:
-            raise Rejected("more descriptors came with it than can be taken")
         return data
 
     def _complete(self, start: bytes, total: int) -> bytes:

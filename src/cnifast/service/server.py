@@ -124,10 +124,10 @@ class Server:
     def _grow(self) -> None:
         """Start another thread; without the means to, go on with those that there are."""
         number = len(self._workers)
-        worker = Worker(number, self._listener.acceptor(), self, self._home, self.log)
         try:
+            worker = Worker(number, self._listener.acceptor(), self, self._home, self.log)
             worker.start()
-        except RuntimeError as e:
+        except (RuntimeError, OSError) as e:
             self.log("threads", started=number, error=e)
             return
         self._workers.append(worker)

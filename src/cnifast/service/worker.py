@@ -114,6 +114,7 @@ class Worker(threading.Thread):
             except Exception:  # noqa: BLE001 - the next call may be served all the same
                 self._log("defect", trace=traceback.format_exc())
             finally:
+                self._intake.end()
                 self.last = time.monotonic()
                 self.busy = False
 
@@ -143,6 +144,7 @@ class Worker(threading.Thread):
         """Run the call in the place it came from.
 
         Raises:
+            Rejected: what came with it is not what this build sends.
             RunCold: it can only be run by a process of the caller's own.
         """
         home, pid = self._home, conn.pid
@@ -150,6 +152,7 @@ class Worker(threading.Thread):
             if _is_newer(request.build, __version__):
                 self._pool.drain()
             raise RunCold(f"this service is {__version__}, the plugin is {request.build}")
+        conn.require_descriptors(request)
         if home.uid != 0 and _namespace(f"/proc/{pid}/ns/user") != home.user:
             raise RunCold("the caller is in another user namespace")
         same_path = None if request.mnt == home.mnt else CallersPaths(pid)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import socket
-import struct
+from typing import TYPE_CHECKING
 
 import pytest
 from hypothesis import given, settings
@@ -13,6 +13,9 @@ from hypothesis import strategies as st
 from cnifast.kernel.intake import Intake
 from cnifast.protocol import wire
 from cnifast.service.connection import Connection, Rejected
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
 
 settings.register_profile("connection", max_examples=200, derandomize=True, deadline=None)
 BOUNDED = settings.get_profile("connection")
@@ -26,26 +29,41 @@ def open_fds() -> int:
     return len(os.listdir("/proc/self/fd"))
 
 
-def pair() -> tuple[socket.socket, Connection]:
-    """Return both ends of a connection, the shim's and the service's."""
-    ours, theirs = socket.socketpair()
+def pair(
+    data: bytes = b"", fds: Sequence[int] = (), *, credentials: bool = False
+) -> tuple[socket.socket, Connection]:
+    """Return both ends of a connection, the shim's, which has sent this, and the service's."""
+    ours = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
     intake = Intake()
-    intake.adopt(theirs.detach())
+    with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as listener:
+        listener.setsockopt(socket.SOL_SOCKET, socket.SO_PASSCRED, credentials)
+        listener.bind("")  # an abstract address that the kernel chooses
+        listener.listen()
+        ours.connect(listener.getsockname())
+        if data:
+            socket.send_fds(ours, [data], fds)
+        intake.accept(listener.fileno())
     return ours, Connection(intake)
 
 
-def feed(data: bytes, count: int) -> wire.WireRequest | None:
-    """Return what a connection makes of bytes and descriptors, None when it rejects them."""
+def feed(data: bytes, count: int, *, later: bool = False) -> wire.WireRequest | None:
+    """Return what a connection makes of bytes and descriptors, None when it rejects them.
+
+    They are there when it is accepted, or come ``later``.
+    """
     before = open_fds()
-    ours, conn = pair()
     fds = [os.open(os.devnull, os.O_RDWR) for _ in range(count)]
+    ours, conn = pair(b"" if later else data, fds)
     try:
-        if data:
+        if data and later:
             socket.send_fds(ours, [data], fds)
         ours.close()
-        return conn.receive()
+        request = conn.receive()
+        conn.require_descriptors(request)
     except Rejected:
         return None
+    else:
+        return request
     finally:
         for fd in fds:
             os.close(fd)
@@ -55,12 +73,12 @@ def feed(data: bytes, count: int) -> wire.WireRequest | None:
 
 def test_request_with_its_descriptors() -> None:
     """A request arrives with the caller's standard error and the container's namespace."""
-    ours, conn = pair()
     frame = wire.encode_header(wire.REQUEST, len(FRAME) - 16, wire.FLAG_NETNS) + FRAME[16:]
     files = [os.open(path, os.O_RDONLY) for path in ("/", "/proc/self/ns/net")]
+    ours, conn = pair(frame, files)
     with ours:
-        socket.send_fds(ours, [frame], files)
         request = conn.receive()
+        conn.require_descriptors(request)
         assert (request.plugin, request.stdin, request.netns) == ("bridge", b"{}", True)
         assert conn.netns is not None
         for ours_fd, theirs_fd in zip(files, (conn.stderr, conn.netns), strict=True):
@@ -80,11 +98,10 @@ def test_request_with_its_descriptors() -> None:
 @pytest.mark.parametrize("path", ["/proc/self/ns/mnt", "/dev/null", "/"])
 def test_no_namespace(path: str) -> None:
     """A descriptor of something else than a network namespace is none of the container's."""
-    ours, conn = pair()
     frame = wire.encode_header(wire.REQUEST, len(FRAME) - 16, wire.FLAG_NETNS) + FRAME[16:]
     files = [os.open(name, os.O_RDONLY) for name in ("/", path)]
+    ours, conn = pair(frame, files)
     with ours:
-        socket.send_fds(ours, [frame], files)
         assert conn.receive().netns
         assert (conn.netns, conn.own_netns) == (None, False)
         conn.close()
@@ -112,10 +129,11 @@ def test_answer_to_nobody() -> None:
     conn.close()
 
 
+@pytest.mark.parametrize("later", [False, True])
 @pytest.mark.parametrize("count", [0, 1, 2, 3, 4, 5, 253])
-def test_number_of_descriptors(count: int) -> None:
+def test_number_of_descriptors(count: int, later: bool) -> None:
     """A request without the container's namespace has one descriptor, and no other number."""
-    assert (feed(FRAME, count) is not None) == (count == 1)
+    assert (feed(FRAME, count, later=later) is not None) == (count == 1)
 
 
 @BOUNDED
@@ -147,14 +165,9 @@ def test_any_beginning(cut: int) -> None:
 
 def test_descriptors_cannot_be_forged() -> None:
     """Control messages of another kind are not taken for descriptors."""
-    ours, theirs = socket.socketpair()
-    theirs.setsockopt(socket.SOL_SOCKET, socket.SO_PASSCRED, 1)
-    intake = Intake()
-    intake.adopt(theirs.detach())
-    conn = Connection(intake)
-    credentials = struct.pack("iII", os.getpid(), os.getuid(), os.getgid())
+    ours, conn = pair(FRAME, credentials=True)
     with ours:
-        ours.sendmsg([FRAME], [(socket.SOL_SOCKET, socket.SCM_CREDENTIALS, credentials)])
-        with pytest.raises(Rejected):
-            conn.receive()
+        request = conn.receive()
+        with pytest.raises(Rejected, match="0 (and more )?descriptors"):
+            conn.require_descriptors(request)
     conn.close()

@@ -91,7 +91,8 @@ def _add(req: Request, conf: BridgeConf, ipam: IPAM | None) -> Result:
             result.interfaces = _interfaces(req, conf, end, macs, vlan_link)
             if conf.dns:
                 result.dns = conf.dns
-            req.foresee(result)
+            if expected:
+                req.foresee(result)
             attached = pair.attach(endpoint)
         except (OSError, CNIError) as e:
             # First of all: what else is undone depends on whether others use the bridge.
