@@ -44,7 +44,7 @@ def run(plan: Plan) -> Report:
             return report
         for _, name in alternate(list(nodes), max(2, plan.rounds(ROUNDS) // BLOCK)):
             report.add(CASE, name, *_block(name, nodes[name], network, BLOCK))
-    label = "in-process bridge attachment, against bare C"
+    label = "in-process bridge attachment: cnifast / bare C"
     report.compare(CASE, "cnifast", "bare C", 1.3, label=label, sense="at most")
     return report
 

@@ -25,5 +25,5 @@ def run(plan: Plan) -> Report:
         measure(plan, report, competitors, network, 100, in_a_row=True)
     compare(report, "ADD", "reference", "cnifast", 6, label="bridge ADD, no masquerade")
     compare(report, "DEL", "reference", "cnifast", 12, label="bridge DEL, no masquerade")
-    compare(report, "ADD", "ip", "cnifast", label="bridge ADD against four `ip` commands")
+    compare(report, "ADD", "ip", "cnifast", label="bridge ADD: four `ip` commands / cnifast")
     return report

@@ -66,6 +66,6 @@ def run(plan: Plan) -> Report:
         goal = None if network.ip_masq else 8
         label = f"churn, {CLIENTS} clients, {text}: pods per second"
         report.compare(text, "cnifast", "reference", goal, label=label)
-        label = "the same kernel calls in bare C, without a process: pods per second"
+        label = "the same, kernel calls alone: bare C / reference"
         report.compare(text, Bare.name, "reference", label=label)
     return report

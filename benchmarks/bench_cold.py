@@ -43,7 +43,7 @@ def run(plan: Plan) -> Report:
                 report.add(f"to there: {text}", "cold", _interpreter(node, folder, code))
     report.compare(
         *("ADD", "cold", "reference", 3),
-        label="bridge ADD without the service, against the reference",
+        label="bridge ADD without the service: cnifast / reference",
         sense="at most",
     )
     report.compare(

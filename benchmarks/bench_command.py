@@ -25,6 +25,10 @@ def run(plan: Plan) -> Report:
         add, delete = f"add, {text}", f"del, {text}"
         with seated(COMPETITORS, report, network) as competitors:
             measure(plan, report, competitors, network, 60, add=add, delete=delete)
-        report.compare(add, "Go libcni", "cnifast", 1, label=f"`cnifast {add}`")
-        report.compare(delete, "Go libcni", "cnifast", 1, label=f"`cnifast {delete}`")
+        report.compare(
+            add, "Go libcni", "cnifast", 1, label=f"`cnifast add`, {text}: Go libcni / cnifast"
+        )
+        report.compare(
+            delete, "Go libcni", "cnifast", 1, label=f"`cnifast del`, {text}: Go libcni / cnifast"
+        )
     return report

@@ -33,5 +33,7 @@ def run(plan: Plan) -> Report:
             node.do("ip", "-batch", "/run/batch")
         for _, name in alternate(list(nodes), plan.rounds(ROUNDS)):
             report.add(CASE, name, *block(nodes[name], LIBRARIES[name], CASE, BLOCK))
-    report.compare(CASE, "pyroute2", "cnifast", 10, label=f"list {LINKS:,} links, in Python")
+    report.compare(
+        CASE, "pyroute2", "cnifast", 10, label=f"list {LINKS:,} links: pyroute2 / cnifast"
+    )
     return report

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import hashlib
 import os
 from dataclasses import replace
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from benchmarks.attachments import compare, measure, seated
@@ -60,6 +62,9 @@ def run(plan: Plan) -> Report:
     """Ask the question."""
     report, kinds = Report(), list[type["Plugins"]]([Chain, Service])
     how = "" if HAS_FLANNEL else ", a process without work for the reference's own"
+    if HAS_FLANNEL:
+        binary = Path(DIRECTORY, "flannel").read_bytes()
+        report.versions["flannel"] = f"sha256 {hashlib.sha256(binary).hexdigest()}"
     with seated(kinds, report, NETWORK) as competitors:
         measure(plan, report, competitors, NETWORK, 60, in_a_row=True)
     compare(report, "ADD", "reference", "cnifast", 8, label=f"flannel ADD{how}")

@@ -46,7 +46,7 @@ def run(plan: Plan) -> Report:
         _measure_flat(plan, report)
         report.compare(
             *(FLAT, "60,000 taken", "0 taken", 1.3),
-            label="host-local ADD with 60,000 addresses taken, against none taken",
+            label="host-local ADD: 60,000 addresses taken / none taken",
             sense="at most",
         )
     report.notes.append("the store is on a tmpfs for both, so that no disk is in the numbers")

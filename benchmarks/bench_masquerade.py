@@ -35,11 +35,13 @@ def run(plan: Plan) -> Report:
     for step in ("add", "delete"):
         few, many = (report.median(f"{step}, {pods:,} pods", "cnifast") for pods in (0, 10_000))
         if few and many:
-            label = f"masquerade, {step} with 10,000 pods against 0"
+            label = f"masquerading a pod, {step}: beside 10,000 / beside none"
             report.ratios.append(Ratio(label, many / few, 1.3, "at most"))
         for name in ("nft", "iptables-restore"):
             case = f"{step}, 1,000 pods"
-            report.compare(case, name, "cnifast", label=f"masquerade, {case}: {name}")
+            report.compare(
+                case, name, "cnifast", label=f"masquerading a pod, {case}: {name} / cnifast"
+            )
     return report
 
 

@@ -60,9 +60,9 @@ def _measure_service(plan: Plan, report: Report) -> None:
         report.facts["attachments"] = STEPS * PODS * LOOPS
     if not plan.once:
         values = report.series[case]["cnifast"]
-        text = "service memory after 10,000 attachments, of 50 MiB"
+        text = "service memory after 10,000 attachments / 50 MiB"
         report.ratios.append(Ratio(text, values[-1] / (50 * MIB), 1, "at most"))
-        text = "service memory after 10,000 attachments, against after 5,000"
+        text = "service memory after 10,000 attachments / after 5,000"
         report.ratios.append(Ratio(text, values[-1] / values[STEPS // 2 - 1], 1.05, "at most"))
 
 
@@ -85,7 +85,7 @@ def _measure_shim(report: Report) -> None:
         report.add("shim, resident", "cnifast", resident(process))
         shim.kill()
         server.kill()
-    text = "shim memory, of 1 MiB"
+    text = "shim memory / 1 MiB"
     value = report.series["shim, resident"]["cnifast"][0]
     report.ratios.append(Ratio(text, value / MIB, 1, "at most"))
 

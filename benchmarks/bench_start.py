@@ -35,7 +35,7 @@ def run(plan: Plan) -> Report:
     report.compare(CASE, "reference", "cnifast", label="VERSION")
     report.compare(
         *(CASE, "cnifast", EMPTY, 1),
-        label="VERSION, against an empty static C program",
+        label="VERSION: cnifast / an empty static C program",
         sense="at most",
     )
     return report

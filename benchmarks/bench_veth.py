@@ -42,6 +42,6 @@ def run(plan: Plan) -> Report:
                 report.add(text, name, *block(nodes[name], LIBRARIES[name], case, count))
             report.compare(
                 *(text, "pyroute2", "cnifast", 8 if case == "cycle" else None),
-                label=f"veth: {text}, in Python",
+                label=f"veth, {text}: pyroute2 / cnifast",
             )
     return report

@@ -45,7 +45,13 @@ def insert(text: str, file: Path) -> None:
 
 def _measured(ratio: dict[str, Any]) -> str:
     value = float(ratio["value"])
-    text = f"{value:.1f} x" if value < 100 else f"{value:.0f} x"
+    text = (
+        f"{value:.1f} x"
+        if 1 <= value < 100
+        else f"{value:.2g} x"
+        if value < 1
+        else f"{value:.0f} x"
+    )
     return text if ratio["met"] is not False else f"{text} (missed)"
 
 

@@ -474,8 +474,11 @@ int main(int argc, char **argv)
     job.host_ns = open_netns("/proc/self/ns/net");
     job.sysctls = argv + 6;
     job.n_sysctls = argc - 6;
-    if (sscanf(argv[5], "%dx%d", &clients, &pods) == 2 && clients > 0 && clients <= CLIENTS)
+    if (sscanf(argv[5], "%dx%d", &clients, &pods) == 2) {
+        if (clients < 1 || clients > CLIENTS)
+            die("no number of clients from 1 to %d: %d", CLIENTS, clients);
         return churn(&job, argv[2], clients, pods);
+    }
     job.pod_ns = open_netns(argv[2]);
     job.host = open_socket(0);
     rounds = atoi(argv[5]);

@@ -168,6 +168,6 @@ def test_descriptors_cannot_be_forged() -> None:
     ours, conn = pair(FRAME, credentials=True)
     with ours:
         request = conn.receive()
-        with pytest.raises(Rejected, match="0 (and more )?descriptors"):
+        with pytest.raises(Rejected, match=r"0 (and more )?descriptors"):
             conn.require_descriptors(request)
     conn.close()
