@@ -151,7 +151,7 @@ static int prepare(struct cnif_nlsock *sock, struct cnif_veth_host *veth,
 int cnif_pair_begin(struct cnif_nlsock *sock, struct cnif_veth_host *veth,
                     struct cnif_endpoint *endpoint, struct cnif_pair **ret, struct cnif_err *reterr)
 {
-    struct cnif_pair *pair;
+    struct cnif_pair *pair = NULL;
     int r = prepare(sock, veth, endpoint, &pair, reterr);
 
     if (r < 0)
@@ -271,7 +271,7 @@ int cnif_attach_veth(struct cnif_nlsock *sock, const struct cnif_veth_host *veth
 {
     struct cnif_veth_host host = *veth;
     struct cnif_endpoint inside = *endpoint;
-    struct cnif_pair *pair;
+    struct cnif_pair *pair = NULL;
     int r = prepare(sock, &host, &inside, &pair, reterr);
 
     if (r < 0)

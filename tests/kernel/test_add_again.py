@@ -1,8 +1,11 @@
-"""ADD on what earlier calls, or other programs, have left."""
+"""ADD on what earlier calls, or other programs, have left; and DEL of it."""
 
 from __future__ import annotations
 
+import json
 from typing import TYPE_CHECKING
+
+import pytest
 
 from helpers.plugin import Attachment
 
@@ -39,6 +42,61 @@ def test_bridge_keeps_the_mac_that_was_reported(node: Node, runner: Runner) -> N
     assert outcome.json["interfaces"][0]["mac"] == mac
 
 
+def held(node: Node, family: int = 4) -> set[str]:
+    """Return the bridge's addresses of a family, without those that the kernel makes."""
+    (found,) = (link["addr_info"] for link in json.loads(node.ip("-j addr show dev cni0")))
+    return {
+        f"{one['local']}/{one['prefixlen']}"
+        for one in found
+        if one["scope"] == "global" and one["family"] == {4: "inet", 6: "inet6"}[family]
+    }
+
+
+def make_bridge(node: Node, *addresses: str) -> None:
+    """Make the bridge with addresses and a port that is none of ours."""
+    node.ip("link add cni0 type bridge")
+    node.ip("link set cni0 up")
+    node.ip("link add far type veth peer name near")
+    node.ip("link set near master cni0 up")
+    for address in addresses:
+        node.ip(f"addr add {address} dev cni0 {'nodad' * (':' in address)}")
+
+
+@pytest.mark.parametrize("others", [(), ("10.7.0.1/16",), ("10.1.0.253/24",)])
+def test_forced_address_within_the_old_subnet(
+    node: Node, runner: Runner, others: tuple[str, ...]
+) -> None:
+    """An address of the same subnet gives way to the gateway's, which must not go with it."""
+    make_bridge(node, "10.1.0.254/24", *others)
+    outcome = Attachment(runner, {**GATEWAY, "forceAddress": True}, node.new_container()).add()
+    assert outcome.ok, outcome
+    assert held(node) == {"10.1.0.1/24"}
+
+
+@pytest.mark.parametrize("others", ["10.7.0.1/16", "10.1.0.254/24"])
+def test_refused_gateway_is_refused_again(node: Node, runner: Runner, others: str) -> None:
+    """A bridge with another address is left as it is, however often that is tried."""
+    make_bridge(node, others)
+    attachment = Attachment(runner, GATEWAY, node.new_container())
+    for _ in range(3):
+        outcome = attachment.add()
+        assert (outcome.code, "different from 10.1.0.1/24" in outcome.message) == (999, True)
+        assert held(node) == {others}
+
+
+@pytest.mark.parametrize("force", [False, True])
+def test_gateway_with_another_prefix_length(node: Node, runner: Runner, force: bool) -> None:
+    """The same IPv6 address with another prefix length is another address."""
+    make_bridge(node, "fd01::1/64")
+    ipam = {"type": "host-local", "subnet": "fd01::/48"}
+    conf = {**L2, "isGateway": True, "forceAddress": force, "ipam": ipam}
+    outcome = Attachment(runner, conf, node.new_container()).add()
+    assert outcome.ok == force, outcome
+    if not force:
+        assert "already has an IP address different from fd01::1/48" in outcome.message
+    assert held(node, 6) == {"fd01::1/48" if force else "fd01::1/64"}
+
+
 def test_refused_lo_is_down_again(node: Node, runner: Runner) -> None:
     """A lo with an address that is none for loopback is refused, and left as it was."""
     pod = node.new_container()
@@ -47,3 +105,17 @@ def test_refused_lo_is_down_again(node: Node, runner: Runner) -> None:
     outcome = Attachment(runner, conf, pod).add()
     assert (outcome.code, "non-loopback" in outcome.message) == (999, True), outcome
     assert "UP" not in node.links(pod)[0]["flags"]
+
+
+@pytest.mark.parametrize("args", ["FOO=bar", "malformed"])
+def test_macvlan_goes_whatever_the_arguments_are(node: Node, runner: Runner, args: str) -> None:
+    """ADD refuses arguments that nobody knows; DEL has no use for any."""
+    node.ip("link add up0 type veth peer name up1")
+    conf = {"cniVersion": "1.0.0", "name": "net", "type": "macvlan", "master": "up0"}
+    attachment = Attachment(runner, conf, node.new_container())
+    assert attachment.add().ok
+    attachment.args = args
+    assert attachment.add().code == 999
+    outcome = attachment.delete()
+    assert outcome.ok, outcome
+    assert "eth0" not in node.link_names(node.containers[attachment.container_id])

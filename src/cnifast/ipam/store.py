@@ -293,5 +293,5 @@ def _refused(plan: Plan, container_id: str, refusal: Any, err: Any) -> CNIError:
         return TakenError(f"{text} in range set {describe(plan.sets[index])}", index, address)
     if refusal.reason == lib.CNIF_IPAM_DUPLICATE:
         text = f"{failed}: {address} has been allocated to {container_id}"
-        return DuplicateError(f"{text}, and one address per set is the limit", index, address)
+        return DuplicateError(f"{text}, duplicate allocation is not allowed", index, address)
     return _system_error(err)

@@ -256,9 +256,10 @@ def quote(word: str) -> str:
     return f'"{escaped}"'
 
 
-def accepts(netns: int, family: int, words: Sequence[str]) -> bool:
-    """Tell whether iptables says yes to a question about the nat table."""
-    path = program.find((COMMANDS[family],))
+def accepts(netns: int, family: int, words: Sequence[str], kind: str = "") -> bool:
+    """Tell whether iptables, or one of a kind ("nft", "legacy"), says yes about the nat table."""
+    command = COMMANDS[family]
+    path = program.find((f"{command}-{kind}", command) if kind else (command,))
     status, _ = program.run(netns, [path, "--wait", str(_WAIT_SECONDS), "-t", "nat", *words])
     return status == 0
 

@@ -202,21 +202,31 @@ def families(nft: NftSocket, network: str, container_id: str) -> set[int]:
     return found | set(iptables.find_legacy(nft.netns, chain)[0])
 
 
-def see(nft: NftSocket, network: str, container_id: str, pods: Iterable[str]) -> None:
-    """See that ports lead to pods, addresses such as "10.1.0.5/16", by chains that are in use.
+def see(nft: NftSocket, network: str, container_id: str, pods: Iterable[str], want: Wanted) -> None:
+    """See that ports lead to pods, addresses such as "10.1.0.5/16", by the rules that `add` makes.
 
     Raises:
-        FileNotFoundError: one of them has no chain, or no rule leads to it.
+        FileNotFoundError: a rule is missing, or the program that knows.
     """
     chain = foreign.ports_chain(network, container_id)
+    comment = foreign.ports_comment(network, container_id)
     jumps = iptables.find_legacy(nft.netns, chain)[1]
     for pod in pods:
         family = parse_cidr(pod)[0]
-        legacy = [jump for jump in jumps if jump.family == family]
+        legacy = any(jump.family == family for jump in jumps)
         if not legacy and not foreign.iptables_jumps(nft, family, _DNAT, chain):
             raise NoSuchObjectError(
                 _ENOENT, f"no host port leads to {pod}: nothing leads to iptables chain {chain}"
             )
+        rules = [[chain, *rule] for rule in _leading(family, pod, want)]
+        rules += [[_DNAT, *rule, "-j", chain] for rule in _entries(family, comment, want)]
+        kind = "legacy" if legacy else "nft"
+        for rule in rules:
+            if not iptables.accepts(nft.netns, family, ["-C", *rule], kind):
+                raise NoSuchObjectError(
+                    _ENOENT,
+                    f"no host port leads to {pod} as it should: there is no rule {_words(rule)}",
+                )
 
 
 def delete(nft: NftSocket, network: str, container_id: str) -> None:

@@ -90,11 +90,12 @@ class Session:
     def step(self, do: Callable[[], object], undo: Callable[[], object]) -> None:
         """Take a step now; run ``undo`` if the session, or the step itself, ends with an error.
 
-        A step may fail after the kernel took it; it did not where what it makes was there.
+        A step may fail after the kernel took it; it did not where what it makes was there, or
+        what it takes was not.
         """
         try:
             do()
-        except FileExistsError:
+        except (FileExistsError, FileNotFoundError):
             raise
         except OSError:
             self.on_error(undo)

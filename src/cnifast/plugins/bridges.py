@@ -193,34 +193,45 @@ def ensure_gateway(
     host = session.host
     if host.has_address(index, gateway):
         return
+    present = host.addresses(index=index, family=_ip.parse_cidr(gateway)[0])
+    conflicting = [
+        _ip.format_cidr(*_ip.unpacked(other.packed), other.prefixlen)
+        for other in present
+        if _conflicts(other, gateway)
+    ]
+    if conflicting and not force:
+        raise CNIError(
+            INTERNAL,
+            f'"{name}" already has an IP address different from {gateway}: {conflicting[0]}',
+        )
+    # The last ones first: others of a subnet go with the first one of it.
+    for other in reversed(conflicting):
+        _take_address(session, index, other, dad=dad)
     try:
         session.step(
             lambda: host.add_address(index, gateway, nodad=not dad),
             lambda: _remove_gateway(session, index, gateway),
         )
     except FileExistsError:
-        return
-    for other in host.addresses(index=index, family=_ip.parse_cidr(gateway)[0]):
-        if _conflicts(other, gateway):
-            text = _ip.format_cidr(*_ip.unpacked(other.packed), other.prefixlen)
-            if not force:
-                raise CNIError(
-                    INTERNAL, f'"{name}" already has an IP address different from {gateway}: {text}'
-                )
-            _replace_address(session, index, text, dad=dad)
+        if not host.has_address(index, gateway):
+            raise
+        return  # by somebody else, meanwhile
     # A bridge takes the lowest MAC of its ports as long as it was not given one: ``mac`` is what
     # it had before a port joined it.  One that has lost all its ports has none.
     mac = mac or host.link(index).mac
     host.set_link(index, mac=mac if mac != _NO_MAC else random_mac())
 
 
-def _replace_address(session: Session, index: int, address: str, *, dad: bool) -> None:
+def _take_address(session: Session, index: int, address: str, *, dad: bool) -> None:
     """Take an address from a link, until an error gives it back."""
     host = session.host
-    session.step(
-        lambda: host.delete_address(index, address),
-        lambda: host.add_address(index, address, nodad=not dad),
-    )
+    try:
+        session.step(
+            lambda: host.delete_address(index, address),
+            lambda: host.add_address(index, address, nodad=not dad),
+        )
+    except FileNotFoundError:
+        return  # somebody else has taken it
 
 
 def _remove_gateway(session: Session, index: int, gateway: str) -> None:

@@ -51,7 +51,7 @@ def setup(session: Session, conf: PortmapConf, pods: Sequence[str], link: str) -
     session.on_error(lambda: teardown(req, conf, conf.ports, pods))
     with HostFilter(req) as nft:
         if conf.chosen == IPTABLES:
-            _add_by_iptables(req, nft, conf, pods)
+            iptables_ports.add(nft, req.name, req.container_id, pods, _by_iptables(conf))
         else:
             _add_conditions(nft, conf, pods)
             _add(session, nft, conf, pods, link)
@@ -60,16 +60,15 @@ def setup(session: Session, conf: PortmapConf, pods: Sequence[str], link: str) -
             _route_localnet(session, pods[0])
 
 
-def _add_by_iptables(req: Request, nft: NftSocket, conf: PortmapConf, pods: Sequence[str]) -> None:
-    """Have the ports lead to pods by iptables."""
-    want = iptables_ports.Wanted(
+def _by_iptables(conf: PortmapConf) -> iptables_ports.Wanted:
+    """Return what the ports come to with iptables."""
+    return iptables_ports.Wanted(
         conf.ports,
         mark_bit=conf.mark_bit,
         mark_chain=conf.external_set_mark_chain,
         masq_all=conf.masq_all,
         conditions=conf.conditions,
     )
-    iptables_ports.add(nft, req.name, req.container_id, pods, want)
 
 
 def _add_conditions(nft: NftSocket, conf: PortmapConf, pods: Sequence[str]) -> None:
@@ -187,7 +186,8 @@ def _check(
 ) -> None:
     """See that ports lead to pods by one backend."""
     if backend == IPTABLES:
-        iptables_ports.see(nft, req.name, req.container_id, pods)
+        require_iptables(req)
+        iptables_ports.see(nft, req.name, req.container_id, pods, _by_iptables(conf))
         return
     hostports.see(nft, _described(conf, conf.ports, pods), _owner(req))
 

@@ -159,7 +159,9 @@ def test_errors_are_cni_errors(tmp_path: Path) -> None:
     """Called in-process, a refusal is an exception that carries the code."""
     conf = configuration(tmp_path, **SMALL)
     host_local.add(request(conf))
-    with pytest.raises(CNIError, match=r"10\.1\.0\.2 has been allocated to c1"):
+    with pytest.raises(
+        CNIError, match=r"10\.1\.0\.2 has been allocated to c1, duplicate allocation is not allowed"
+    ):
         host_local.add(request(conf))
 
 

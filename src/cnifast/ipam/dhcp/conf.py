@@ -40,6 +40,7 @@ _OWN = frozenset(
     )
 )
 _DEFAULTS = (dhcp.ROUTER, dhcp.SUBNET_MASK)
+_OTHERWISE = (dhcp.SUBNET_MASK, dhcp.ROUTER, 15, 6)  # and a domain's name and servers
 
 
 class Provided(Struct):
@@ -97,8 +98,7 @@ class IPAMConf(Struct):
         wanted = [_code(one.option, "request") for one in self.request if one.option]
         if not any(one.skip_default for one in self.request):
             wanted += _DEFAULTS
-        if wanted:
-            options.append((dhcp.REQUEST_LIST, bytes(dict.fromkeys(wanted))))
+        options.append((dhcp.REQUEST_LIST, bytes(dict.fromkeys(wanted or _OTHERWISE))))
         return tuple(options)
 
 

@@ -110,7 +110,7 @@ def delete(req: Request) -> None:
     Raises:
         CNIError: a step failed; the others were done all the same.
     """
-    inner.delete_inner(req, _decode(req).ipam_type)
+    inner.delete_inner(req, decode(MacvlanConf, req).ipam_type)
 
 
 def gc(req: Request) -> None:

@@ -50,7 +50,7 @@ def test_requested() -> None:
     wanted = [{"option": "121"}, {"option": "routers"}]
     assert options(request=wanted) == ((55, b"\x79\3\1"),)
     assert options(request=[*wanted, {"skipDefault": True}]) == ((55, b"\x79\3"),)
-    assert options(request=[{"skipDefault": True}]) == ()
+    assert options(request=[{"skipDefault": True}]) == ((55, b"\x01\x03\x0f\x06"),)
 
 
 @pytest.mark.parametrize("key", ["provide", "request"])
