@@ -11,7 +11,7 @@ greeting, and the first call with it, is one packet: the bus answers in order.
 from __future__ import annotations
 
 import _socket
-from os import getuid
+from os import getuid, stat
 
 from cnifast._native.errors import KernelError, NoSuchObjectError, TimedOutError
 
@@ -51,12 +51,9 @@ class Bus:
         self._address = address
         self._serial = 0
         self._unread = b""
-        self._socket = _socket.socket(_socket.AF_UNIX, _socket.SOCK_STREAM)
-        self._socket.settimeout(_ANSWER_SECONDS)
         try:
-            self._socket.connect(_path_of(address))
+            self._socket = _connect(_path_of(address))
         except OSError as e:
-            self._socket.close()
             raise NoSuchObjectError(_ENOENT, f"no D-Bus at {address}: {e.strerror or e}") from None
         identity = str(getuid()).encode().hex()
         self._ahead = b"\0AUTH EXTERNAL " + identity.encode() + b"\r\nBEGIN\r\n"
@@ -167,6 +164,20 @@ def _path_of(address: str) -> str:
             if key in ("path", "abstract"):
                 return value if key == "path" else f"\0{value}"
     raise OSError("an address of no kind that is known here")
+
+
+def _connect(path: str) -> _socket.socket:
+    """Return a socket that is connected; most nodes have no bus, and are asked at each ADD."""
+    if not path.startswith("\0"):
+        stat(path)  # noqa: PTH116 - pathlib is dear to import
+    sock = _socket.socket(_socket.AF_UNIX, _socket.SOCK_STREAM)
+    try:
+        sock.settimeout(_ANSWER_SECONDS)
+        sock.connect(path)
+    except OSError:
+        sock.close()
+        raise
+    return sock
 
 
 def _aligned(data: bytes, to: int) -> bytes:

@@ -111,12 +111,14 @@ def choose(conf: FirewallConf) -> str:
     """
     if conf.backend in (NFTABLES, FIREWALLD):
         return conf.backend
-    if not conf.backend:
-        if firewalld.runs(_bus()):
-            return FIREWALLD
-        if not iptables_filter.is_installed():
-            return NFTABLES
-    return IPTABLES if iptables_filter.by_netlink() else _LEGACY
+    if not conf.backend and firewalld.runs(_bus()):
+        return FIREWALLD
+    try:
+        return IPTABLES if iptables_filter.by_netlink() else _LEGACY
+    except FileNotFoundError:
+        if conf.backend:
+            raise
+        return NFTABLES
 
 
 def setup(session: Session, plan: Plan, addresses: Sequence[str]) -> None:
