@@ -74,7 +74,8 @@ static void locate(struct cnif_intake *intake)
         return;
     fd = ioctl(intake->conn, SIOCGSKNS);
     if (fd < 0) {
-        intake->host_error = errno;
+        intake->host_error =
+            cnif_err_errno(&intake->host_err, errno, "open the caller's network namespace");
     } else if (is_same(fd, intake->home_dev, intake->home_ino)) {
         (void)close(fd);
     } else {

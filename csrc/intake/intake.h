@@ -14,8 +14,9 @@ struct cnif_intake {
     int32_t pid;                              /* as seen from here */
     uint32_t uid;
     int host_netns; /* the caller's network namespace; -1: the service's own */
-    int host_error; /* errno value when it cannot be had, 0 */
-    int32_t size;   /* bytes in `data`, 0 at the stream's end; -1: nothing has come yet */
+    int host_error; /* negative errno when it cannot be had, else 0 */
+    struct cnif_err host_err;
+    int32_t size; /* bytes in `data`, 0 at the stream's end; -1: nothing has come yet */
     uint32_t n_fds;
     int fds[CNIF_INTAKE_FDS];
     bool has_netns; /* the last of CNIF_INTAKE_FDS is a network namespace, */

@@ -4,11 +4,14 @@ from __future__ import annotations
 
 import os
 import socket
+import subprocess
+import sys
 from typing import TYPE_CHECKING
 
 import pytest
 
 from cnifast.kernel.intake import Intake
+from helpers.node import need_tools
 from helpers.nsutil import inside
 
 if TYPE_CHECKING:
@@ -63,3 +66,40 @@ def test_caller_of_another_namespace(node: Node, listener: socket.socket) -> Non
         assert found is not None
         assert os.path.samestat(found, os.fstat(there))
         assert is_own == own
+
+
+UNABLE = """
+import socket, sys
+from cnifast.kernel.intake import Intake
+
+listener = socket.socket(socket.AF_UNIX)
+listener.bind(sys.argv[2])
+listener.listen()
+sock = socket.socket(fileno=int(sys.argv[1]))
+sock.connect(listener.getsockname())
+intake = Intake()
+intake.accept(listener.fileno())
+try:
+    print(intake.host_netns)
+except PermissionError as e:
+    print(e)
+"""
+
+
+def test_namespace_that_the_kernel_does_not_give(node: Node, tmp_path: Path) -> None:
+    """Without CAP_NET_ADMIN nobody is told where somebody from elsewhere is, and that is said."""
+    need_tools("setpriv")
+    with inside(node.new_container("there").fd):
+        sock = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
+    with sock:
+        os.set_inheritable(sock.fileno(), True)
+        command = ["setpriv", "--bounding-set=-net_admin", "--inh-caps=-net_admin"]
+        done = subprocess.run(
+            [*command, sys.executable, "-c", UNABLE, str(sock.fileno()), str(tmp_path / "s")],
+            pass_fds=[sock.fileno()],
+            capture_output=True,
+            text=True,
+            check=False,
+        )
+    said = "open the caller's network namespace: operation not permitted"
+    assert done.stdout.strip() == said, done.stderr

@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-import os
-
 from cnifast._native import ffi, lib
-from cnifast._native.errors import KernelError, check, new_error
+from cnifast._native.errors import check, new_error
 
 
 class Intake:
@@ -89,9 +87,7 @@ class Intake:
         Raises:
             KernelError: the kernel does not give it to us.
         """
-        code = self._raw.host_error
-        if code:
-            raise KernelError(code, f"open the caller's network namespace: {os.strerror(code)}")
+        check(self._raw.host_error, self._raw.host_err)
         fd: int = self._raw.host_netns
         return None if fd < 0 else fd
 

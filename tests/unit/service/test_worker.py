@@ -71,5 +71,5 @@ def test_connection_is_closed_whatever_happens(tmp_path: Path) -> None:
     worker.join(20)
     assert not worker.is_alive()
     assert events == ["defect"] * failures + ["cold"]
-    assert len(os.listdir("/proc/self/fd")) == before
+    assert len(os.listdir("/proc/self/fd")) <= before
     listener.close()
