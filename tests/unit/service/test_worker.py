@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import socket
+from contextlib import suppress
 from typing import TYPE_CHECKING
 
 from cnifast.protocol import wire
@@ -43,13 +44,11 @@ def ask(path: str) -> bytes:
     with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as sock:
         sock.settimeout(20)
         sock.connect(path)
-        socket.send_fds(sock, [wire.encode_request(REQUEST)], [2])
         said = b""
-        try:
+        with suppress(ConnectionError):  # it may have been closed before anything was sent
+            socket.send_fds(sock, [wire.encode_request(REQUEST)], [2])
             while chunk := sock.recv(1000):
                 said += chunk
-        except ConnectionResetError:
-            pass
         return said
 
 
