@@ -226,13 +226,18 @@ static void talk_message(struct talk *talk, const struct nlmsghdr *nlh, unsigned
     int r;
 
     if (nlh->nlmsg_type == NLMSG_ERROR) {
-        if (cnif_nlmsg_error(nlh, NULL, 0) != 0)
+        int code = cnif_nlmsg_error(nlh, NULL, 0);
+
+        if (code != 0)
             talk->buf->refused |= bit;
         if (talk->buf->refused & bit && index < talk->failed) {
             talk->result = cnif_nlmsg_failed(talk->buf, index, talk->object, nlh, talk->reterr);
             talk->failed = index;
         }
         talk->pending &= ~bit;
+        /* To whom nothing is allowed netfilter answers once, whatever else was sent. */
+        if (index == 0 && code == -EPERM)
+            talk->pending = 0;
         return;
     }
     r = reply ? reply(nlh, index, arg) : 0;

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
+from cnifast.ipam import Allocator
 from helpers.plugin import Attachment
 
 if TYPE_CHECKING:
@@ -119,3 +120,15 @@ def test_macvlan_goes_whatever_the_arguments_are(node: Node, runner: Runner, arg
     outcome = attachment.delete()
     assert outcome.ok, outcome
     assert "eth0" not in node.link_names(node.containers[attachment.container_id])
+
+
+def test_masquerading_ends_though_the_address_was_given_back(node: Node, runner: Runner) -> None:
+    """DEL finds by the previous result what addresses that `cnifast ipam gc` took are behind."""
+    conf = {**GATEWAY, "ipMasq": True}
+    attachment = Attachment(runner, conf, node.new_container())
+    assert attachment.add().ok
+    assert attachment.container_id in node.run("nft list ruleset")
+    assert Allocator("net", ["10.1.0.0/24"]).gc([]) == ["10.1.0.2"]
+    outcome = attachment.delete()
+    assert outcome.ok, outcome
+    assert attachment.container_id not in node.run("nft list ruleset")

@@ -107,9 +107,9 @@ def known_addresses(req: Request, ipam: IPAM, failures: Failures) -> list[str] |
         nonlocal found
         if ipam.in_process:
             found = ipam.owned(req)
-        else:
+        if not found:  # it may have been given back behind the runtime's back
             previous = req.prev_result()
-            found = [ip.address for ip in previous.ips] if previous else None
+            found = [ip.address for ip in previous.ips] if previous else found
 
     failures.attempt(look)
     return found
