@@ -132,3 +132,19 @@ def test_masquerading_ends_though_the_address_was_given_back(node: Node, runner:
     outcome = attachment.delete()
     assert outcome.ok, outcome
     assert attachment.container_id not in node.run("nft list ruleset")
+
+
+@pytest.mark.parametrize("plugin", ["bridge", "ptp", "macvlan", "tap"])
+def test_interface_that_is_there_is_named(node: Node, runner: Runner, plugin: str) -> None:
+    """Where the container has the interface already that is what the error says."""
+    node.ip("link add up0 type veth peer name up1")
+    ipam = {"type": "host-local", "subnet": "10.1.0.0/24"}
+    conf = {"cniVersion": "1.0.0", "name": "net", "type": plugin, "ipam": ipam}
+    if plugin == "macvlan":
+        conf["master"] = "up0"
+    pod = node.new_container()
+    node.ip(f"-n {pod.name} link add eth0 type bridge")
+    outcome = Attachment(runner, conf, pod).add()
+    assert (outcome.code, outcome.message) == (999, f"eth0 already exists in {pod.path}")
+    (eth0,) = [link for link in node.links(pod) if link["ifname"] == "eth0"]
+    assert eth0["linkinfo"]["info_kind"] == "bridge"

@@ -314,7 +314,9 @@ def test_a_failed_set_up_leaves_nothing(clean_node: Node) -> None:
     kubelet = Kubelet(clean_node)
     pod = kubelet.host.start("pod")
     clean_node.ip("-n pod link add eth0 type bridge")
-    with pytest.raises(NetworkPluginError, match=r"cannot set up pod default/pod: .*file exists"):
+    with pytest.raises(
+        NetworkPluginError, match=r"cannot set up pod default/pod: .*eth0 already exists"
+    ):
         kubelet.plugin.set_up_pod("default", "pod", "pod", {})
     assert in_use() == set()
     assert list(RECORDS.iterdir()) == []

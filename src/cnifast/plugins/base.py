@@ -245,6 +245,19 @@ def random_mac() -> str:
     return octets.hex(":")
 
 
+def refuse_existing(session: Session) -> None:
+    """Refuse to attach where the container has the interface that is to be made.
+
+    Raises:
+        CNIError: it has.
+    """
+    try:
+        session.inside.link(session.req.ifname)
+    except FileNotFoundError:
+        return
+    raise CNIError(INTERNAL, f"{session.req.ifname} already exists in {session.req.netns}")
+
+
 def require_mtu(mtu: int, least: int, most: int) -> None:
     """Refuse an MTU that the kernel would refuse, before anything is made; 0 is none.
 

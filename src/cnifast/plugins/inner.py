@@ -14,6 +14,7 @@ from cnifast.plugins.base import (
     Session,
     allocate,
     ipv6_sysctls,
+    refuse_existing,
     required_prev_result,
     routes_with_gateways,
 )
@@ -76,7 +77,11 @@ def attach(
 
     if ipam is None or ipam.in_process:
         result = allocate(session, ipam) if ipam else previous or Result()
-        attached = make(endpoint(result))
+        try:
+            attached = make(endpoint(result))
+        except FileExistsError:
+            refuse_existing(session)
+            raise
         if not undone:
             session.on_error(lambda: detach_inner(session))
     else:
@@ -102,19 +107,6 @@ def _sysctls(
     if any(":" in address for address in addresses):
         wanted += ipv6_sysctls(ifname)
     return wanted
-
-
-def refuse_existing(inside: Handle, req: Request) -> None:
-    """Refuse to attach where the container has the interface that is to be made.
-
-    Raises:
-        CNIError: it has.
-    """
-    try:
-        inside.link(req.ifname)
-    except FileNotFoundError:
-        return
-    raise CNIError(INTERNAL, f"{req.ifname} is in {req.netns} already")
 
 
 def detach_inner(session: Session) -> None:

@@ -15,6 +15,7 @@ from cnifast.plugins.base import (
     host_alias,
     host_name,
     ipv6_sysctls,
+    refuse_existing,
     routes_with_gateways,
 )
 from cnifast.plugins.bridge_check import check
@@ -97,6 +98,8 @@ def _add(req: Request, conf: BridgeConf, ipam: IPAM | None) -> Result:
         except (OSError, CNIError) as e:
             # First of all: what else is undone depends on whether others use the bridge.
             pair.cancel()
+            if isinstance(e, FileExistsError):
+                refuse_existing(session)
             if isinstance(e, FileExistsError | CNIError):
                 raise
             if bridges.suspect(session):

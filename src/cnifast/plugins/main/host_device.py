@@ -12,7 +12,14 @@ from cnifast.ipam.delegate import resolve
 from cnifast.kernel.handle import Handle
 from cnifast.kernel.links import attach_existing
 from cnifast.plugins import devices, inner
-from cnifast.plugins.base import Failures, Session, allocate, decode, required_prev_result
+from cnifast.plugins.base import (
+    Failures,
+    Session,
+    allocate,
+    decode,
+    refuse_existing,
+    required_prev_result,
+)
 from cnifast.plugins.lending import move_in, restore_on_host, take_back
 from cnifast.plugins.lent import DIRECTORY, Lent, all_recorded, recorded
 from cnifast.protocol.errors import INTERNAL, CNIError, RunCold
@@ -121,8 +128,7 @@ def add(req: Request) -> Result:
         if conf.dpdk:
             result = _without_link(session, ipam)
         else:
-            with Handle(session.netns) as inside:
-                inner.refuse_existing(inside, req)
+            refuse_existing(session)
             result = _with_link(session, conf, ipam)
     if ipam:
         result.dns = conf.dns

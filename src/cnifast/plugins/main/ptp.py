@@ -17,6 +17,7 @@ from cnifast.plugins.base import (
     host_alias,
     host_name,
     ipv6_sysctls,
+    refuse_existing,
     require_mtu,
     required_prev_result,
     routes_with_gateways,
@@ -109,7 +110,11 @@ def add(req: Request) -> Result:
             routes=routes_with_gateways(result.routes, result.ips),
         )
         closed = not_forwarding(session, addresses)
-        attached = pair.attach(endpoint)
+        try:
+            attached = pair.attach(endpoint)
+        except FileExistsError:
+            refuse_existing(session)
+            raise
         session.on_error(lambda: detach_pair(session, host_name(req)))
         if conf.ip_masq:
             session.on_error(lambda: masquerade().teardown(req, addresses))

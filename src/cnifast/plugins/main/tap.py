@@ -12,7 +12,7 @@ from cnifast.kernel.handle import Handle
 from cnifast.kernel.links import attach_existing
 from cnifast.kernel.tap import CLONE_DEVICE, Tap
 from cnifast.plugins import inner
-from cnifast.plugins.base import Session, decode, require_mtu
+from cnifast.plugins.base import Session, decode, refuse_existing, require_mtu
 from cnifast.plugins.common import InterfaceConf, require_mac, runtime_mac
 from cnifast.protocol.errors import INTERNAL, CNIError, RunCold
 from cnifast.protocol.schema import BOOL, INT, OBJECT, TEXT, UINT32, field, narrowed, optional
@@ -87,7 +87,7 @@ def add(req: Request) -> Result:
     ipam = resolve(req, conf.ipam_type) if conf.ipam_type else None
     with Session(req) as session, Handle(session.netns) as inside:
         bridge = _find_bridge(inside, conf.bridge)
-        inner.refuse_existing(inside, req)
+        refuse_existing(session)
         result = inner.attach(
             session,
             ipam,
