@@ -36,7 +36,7 @@ class FirewallConf(NetConf):
     """The keys of the reference's firewall plugin, version 1.9."""
 
     backend = field("backend", narrowed(TEXT, enum=list(BACKENDS)), "")
-    """Who lets pods through; empty: firewalld if it runs, else iptables if it is installed."""
+    """Who lets pods through; empty: firewalld if it runs, else iptables, else nftables."""
     admin_chain = field("iptablesAdminChainName", TEXT, "")
     """Chain of iptables that is asked before pods are let through; without one `CNI-ADMIN`."""
     zone = field("firewalldZone", TEXT, "")

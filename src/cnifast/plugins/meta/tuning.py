@@ -70,7 +70,7 @@ class TuningConf(NetConf):
     data_dir = field("dataDir", TEXT, "")
     """Directory of what DEL restores; without one `/run/cni/tuning`."""
     sysctl = field("sysctl", mapping(TEXT), {})
-    """Kernel settings of the container, below `net`; `IFNAME` is the interface."""
+    """Kernel settings of the container, below `net`; `IFNAME` is the interface. DEL leaves them."""
     mac = field("mac", TEXT, "")
     """MAC address of the interface."""
     promisc = field("promisc", BOOL, False)
