@@ -28,15 +28,6 @@ _ENOENT = 2
 _EIO = 5
 
 
-def is_installed() -> bool:
-    """Tell whether the node has an iptables."""
-    try:
-        program.find(("iptables",))
-    except FileNotFoundError:
-        return False
-    return True
-
-
 def by_netlink() -> bool:
     """Tell whether the iptables of this node is the one in nf_tables.
 

@@ -196,7 +196,11 @@ def _delete_strays(
     """Remove what the reference has made for addresses; nothing of that is recorded."""
     means = conf.backend if conf.backend in BACKENDS else ""
     means = means or (FIREWALLD if firewalld.runs(_bus()) else IPTABLES)
-    if means == IPTABLES and iptables_filter.is_installed() and not iptables_filter.by_netlink():
+    try:
+        legacy = means == IPTABLES and not iptables_filter.by_netlink()
+    except FileNotFoundError:  # no iptables, no rules of its programs
+        legacy = False
+    if legacy:
         means = _LEGACY
     _delete(nft, Plan(means, conf.sources_zone), addresses, _owner(req))
 

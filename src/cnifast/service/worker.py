@@ -109,20 +109,19 @@ class Worker(threading.Thread):
                 continue
             self.busy = True
             try:
-                self._pool.took()
                 self._serve()
             except Exception:  # noqa: BLE001 - the next call may be served all the same
                 self._log("defect", trace=traceback.format_exc())
             finally:
-                self._intake.end()
                 self.last = time.monotonic()
                 self.busy = False
 
     def _serve(self) -> None:
         """Answer the one call of a connection."""
-        start = time.monotonic()
         conn = Connection(self._intake)
         try:
+            self._pool.took()
+            start = time.monotonic()
             request = conn.receive(self._home.admit)
             try:
                 response = self._call(conn, request)
