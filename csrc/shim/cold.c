@@ -69,20 +69,15 @@ static const char from_installed[] =
     "    sys.exit(1)\n"
     "main(sys.argv[1:])\n";
 
-/* The path of `name` beside this binary, also where a link leads to it; NULL when it is not there.
- */
-static const char *beside(const char *name, char *room, size_t size)
+/* The path of the archive's script beside this binary; NULL when it is not there. */
+static const char *archived(char *room, size_t size)
 {
-    struct shim_buf b = {.data = room, .size = size};
     struct statx st;
-    long n = sys_call(__NR_readlinkat, AT_FDCWD, (long)"/proc/self/exe", (long)room, (long)size, 0);
 
-    if (n <= 0)
-        return NULL;
-    for (b.len = (size_t)n; b.len && room[b.len - 1] != '/';)
-        b.len--;
-    shim_put_string(&b, name);
-    return b.overflow || sys_statx(room, 0, STATX_TYPE, &st) < 0 ? NULL : room;
+    return shim_beside(SHIM_BESIDE "/start.py", room, size) &&
+                   sys_statx(room, 0, STATX_TYPE, &st) >= 0
+               ? room
+               : NULL;
 }
 
 /* Become the first interpreter there is. */
@@ -112,9 +107,8 @@ static bool is_told(void)
 static char **put_command(char **arg, const char *plugin)
 {
     static char script_room[4096];
-    const char *script = is_told()
-                             ? shim_place.script
-                             : beside(SHIM_BESIDE "/start.py", script_room, sizeof(script_room));
+    const char *script =
+        is_told() ? shim_place.script : archived(script_room, sizeof(script_room));
 
     *arg++ = "-I";
     if (script)

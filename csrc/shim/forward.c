@@ -3,8 +3,7 @@
  */
 #include "shim.h"
 
-#define CONNECT_SECONDS 10  /* while the service's backlog is full */
-#define ANSWER_SECONDS  120 /* while it works */
+#define CONNECT_SECONDS 10 /* while the service's backlog is full */
 
 /* An answer's usual size; longer ones continue in the room of the request. */
 static char answer_room[8192];
@@ -147,13 +146,12 @@ _Noreturn static void print_result(int fd, size_t have, size_t total, char *room
         (void)receive(fd, answer_room, have, total, sizeof(answer_room));
     }
     code = (const unsigned char *)answer + SHIM_HEADER_SIZE;
-    shim_write_all(1, answer + SHIM_HEADER_SIZE + 4, total - SHIM_HEADER_SIZE - 4);
-    sys_exit(code[1] | code[2] | code[3] ? 1 : code[0]);
+    shim_print(code[1] | code[2] | code[3] ? 1 : code[0], answer + SHIM_HEADER_SIZE + 4,
+               total - SHIM_HEADER_SIZE - 4);
 }
 
 enum shim_outcome shim_forward(struct shim_call *call, const char **ret_why)
 {
-    const char *netns = shim_env_get(call->envp, "CNI_NETNS");
     enum shim_outcome outcome = SHIM_UNUSABLE;
     struct shim_answer answer;
     struct statx mnt;
@@ -170,19 +168,21 @@ enum shim_outcome shim_forward(struct shim_call *call, const char **ret_why)
         *ret_why = "/proc does not show the caller's namespaces";
         return SHIM_UNUSABLE;
     }
-    if (netns && *netns) {
+    if (call->netns && *call->netns) {
         /* not opened is no error here: what it means depends on the command */
-        rc = sys_open(netns, O_RDONLY | O_CLOEXEC | O_NONBLOCK | O_NOCTTY);
-        if (rc >= 0)
+        rc = sys_open(call->netns, O_RDONLY | O_CLOEXEC | O_NONBLOCK | O_NOCTTY);
+        if (rc >= 0) {
             fds[n_fds++] = (int)rc;
+            call->flags |= SHIM_FLAG_NETNS;
+        }
     }
     shim_request_end(&call->request, shim_makedev(mnt.stx_dev_major, mnt.stx_dev_minor),
-                     mnt.stx_ino, n_fds == 2);
+                     mnt.stx_ino, call->flags);
     fd = connect_service(call->socket, &outcome, ret_why);
     if (fd < 0)
         return outcome;
     send_all(fd, &call->request, fds, n_fds);
-    (void)sys_set_timeout(fd, SO_RCVTIMEO_OLD, ANSWER_SECONDS);
+    shim_await(fd);
     have = receive(fd, answer_room, 0, SHIM_HEADER_SIZE, sizeof(answer_room));
     if (!shim_answer_header(answer_room, &answer))
         SHIM_FAIL(SHIM_TRY_AGAIN_LATER, "the cnifast service gave an answer that is none");

@@ -6,6 +6,7 @@
  *   +-----------+-----------+-----------+----------------+-----------+
  *   | u64 mnt_dev           | u64 mnt_ino                |               request
  *   | build \0 plugin \0 KEY=VALUE \0 ... KEY=VALUE \0 \0 stdin ...  |
+ *   |                      of a command:          word \0 word \0 ...  |
  *   +----------------------------------------------------------------+
  *   | u32 exit code | stdout ...                                     |   result
  *   +----------------------------------------------------------------+
@@ -139,8 +140,14 @@ bool shim_env_forwarded(const char *entry)
            has_prefix(entry, "TRACESTATE=");
 }
 
+bool shim_env_of_command(const char *entry)
+{
+    return shim_env_forwarded(entry) || has_prefix(entry, "NETCONFPATH=") ||
+           has_prefix(entry, "CAP_ARGS=");
+}
+
 void shim_request_begin(struct shim_buf *b, const char *build, const char *plugin,
-                        char *const envp[])
+                        char *const envp[], bool (*forwarded)(const char *entry))
 {
     static const char blank[SHIM_HEADER_SIZE + SHIM_MNT_SIZE];
 
@@ -148,18 +155,18 @@ void shim_request_begin(struct shim_buf *b, const char *build, const char *plugi
     shim_put_string(b, build);
     shim_put_string(b, plugin);
     for (; *envp; envp++)
-        if (shim_env_forwarded(*envp))
+        if (forwarded(*envp))
             shim_put_string(b, *envp);
     shim_put_string(b, "");
 }
 
-void shim_request_end(struct shim_buf *b, uint64_t mnt_dev, uint64_t mnt_ino, bool has_netns)
+void shim_request_end(struct shim_buf *b, uint64_t mnt_dev, uint64_t mnt_ino, uint32_t flags)
 {
     store_le(b->data, SHIM_MAGIC, 4);
     store_le(b->data + 4, SHIM_WIRE_VERSION, 2);
     store_le(b->data + 6, SHIM_REQUEST, 2);
     store_le(b->data + 8, b->len - SHIM_HEADER_SIZE, 4);
-    store_le(b->data + 12, has_netns ? SHIM_FLAG_NETNS : 0, 4);
+    store_le(b->data + 12, flags, 4);
     store_le(b->data + SHIM_HEADER_SIZE, mnt_dev, 8);
     store_le(b->data + SHIM_HEADER_SIZE + 8, mnt_ino, 8);
 }

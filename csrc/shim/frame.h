@@ -21,7 +21,8 @@
 
 #define SHIM_MAGIC        0x46494e43u
 #define SHIM_WIRE_VERSION 1u
-#define SHIM_FLAG_NETNS   1u
+#define SHIM_FLAG_NETNS   1u /* the second descriptor is what CNI_NETNS names */
+#define SHIM_FLAG_COMMAND 2u /* a command of networks, with its words as standard input */
 
 enum shim_kind {
     SHIM_REQUEST = 1,
@@ -87,15 +88,18 @@ const char *shim_env_get(char *const envp[], const char *name);
 /* Is this "KEY=VALUE" entry one that the service is told about? */
 bool shim_env_forwarded(const char *entry);
 
+/* The same for a command. */
+bool shim_env_of_command(const char *entry);
+
 /*
  * Start a request: room for the header and the mount namespace's identity, then
  * build id, plugin, environment, terminator.  Standard input follows.
  */
 void shim_request_begin(struct shim_buf *b, const char *build, const char *plugin,
-                        char *const envp[]);
+                        char *const envp[], bool (*forwarded)(const char *entry));
 
 /* Fill in what was left open; b->len is then the length of the whole frame. */
-void shim_request_end(struct shim_buf *b, uint64_t mnt_dev, uint64_t mnt_ino, bool has_netns);
+void shim_request_end(struct shim_buf *b, uint64_t mnt_dev, uint64_t mnt_ino, uint32_t flags);
 
 /* Read an answer's header.  False when it is none of ours. */
 bool shim_answer_header(const char header[SHIM_HEADER_SIZE], struct shim_answer *ret);

@@ -1,28 +1,13 @@
 /*
- * The course of one call: what to do is decided here, from the environment and
- * the configuration file; forward.c and cold.c do it.
+ * The plugin binary's part: the course of one call.  What to do is decided here,
+ * from the environment; forward.c and cold.c do it.
  */
 #include "shim.h"
 
-#define CONFIG_PATH    "/etc/cnifast/config.toml"
-#define DEFAULT_SOCKET "/run/cnifast/cnifast.sock"
+#define ANSWER_SECONDS 120 /* while the service works */
 
 /* One byte more than is allowed, to see that there was more. */
 static char request_room[SHIM_HEADER_SIZE + SHIM_PAYLOAD_MAX + 1] __attribute__((aligned(16)));
-
-void shim_write_all(int fd, const char *data, size_t len)
-{
-    while (len) {
-        long n = sys_write(fd, data, len);
-
-        if (n == -EINTR)
-            continue;
-        if (n <= 0)
-            sys_exit(1);
-        data += n;
-        len -= (size_t)n;
-    }
-}
 
 void shim_fail(enum shim_code code, const char *const parts[])
 {
@@ -41,12 +26,15 @@ void shim_fail(enum shim_code code, const char *const parts[])
     sys_exit(1);
 }
 
-/* A closed standard descriptor would be taken by the next file that is opened. */
-static void fill_stdio(void)
+void shim_await(int fd)
 {
-    for (int fd = 0; fd <= 2; fd++)
-        if (sys_fcntl(fd, F_GETFD) == -EBADF)
-            (void)sys_open("/dev/null", O_RDWR);
+    (void)sys_set_timeout(fd, SO_RCVTIMEO_OLD, ANSWER_SECONDS);
+}
+
+void shim_print(int exit_code, const char *text, size_t len)
+{
+    shim_write_all(1, text, len);
+    sys_exit(exit_code);
 }
 
 static int about(const char *plugin)
@@ -96,58 +84,6 @@ static void read_stdin(struct shim_buf *b)
     }
 }
 
-/* The file is optional; one that is there must be readable in one piece. */
-static void read_config(struct shim_config *ret)
-{
-    static char room[8192];
-    char name[24];
-    long fd = sys_open(CONFIG_PATH, O_RDONLY | O_CLOEXEC | O_NOCTTY);
-    long n;
-
-    shim_config_parse("", 0, ret);
-    if (fd == -ENOENT || fd == -ENOTDIR)
-        return;
-    n = fd < 0 ? fd : sys_read((int)fd, room, sizeof(room));
-    if (n < 0)
-        SHIM_FAIL(SHIM_IO_FAILURE, "cannot read " CONFIG_PATH ": ", shim_errno_name(-n, name));
-    if (n == sizeof(room))
-        SHIM_FAIL(SHIM_IO_FAILURE, CONFIG_PATH " is larger than 8 KiB");
-    shim_config_parse(room, (size_t)n, ret);
-}
-
-static void settle_mode(struct shim_call *call)
-{
-    const char *mode = shim_env_get(call->envp, "CNIFAST_SERVICE");
-    const char *socket = shim_env_get(call->envp, "CNIFAST_SOCKET");
-    size_t socket_len = socket ? shim_strlen(socket) : 0;
-    struct shim_buf b = {.data = call->socket, .size = sizeof(call->socket)};
-
-    call->mode = shim_mode_parse(mode, mode ? shim_strlen(mode) : 0);
-    if (call->mode == SHIM_MODE_INVALID)
-        SHIM_FAIL(SHIM_INVALID_ENVIRONMENT,
-                  "CNIFAST_SERVICE is neither auto, off nor required: ", mode);
-    if (call->mode == SHIM_MODE_UNSET || !socket_len) {
-        struct shim_config config;
-
-        read_config(&config);
-        if (call->mode == SHIM_MODE_UNSET)
-            call->mode = config.mode;
-        if (call->mode == SHIM_MODE_INVALID)
-            SHIM_FAIL(SHIM_INTERNAL, CONFIG_PATH ": service is neither auto, off nor required");
-        if (call->mode == SHIM_MODE_UNSET)
-            call->mode = SHIM_MODE_AUTO;
-        if (!socket_len) {
-            socket = config.socket_len ? config.socket : DEFAULT_SOCKET;
-            socket_len = config.socket_len ? config.socket_len : shim_strlen(DEFAULT_SOCKET);
-        }
-    }
-    shim_put(&b, socket, socket_len);
-    shim_put_string(&b, "");
-    if (b.overflow || call->socket[0] != '/')
-        SHIM_FAIL(SHIM_INVALID_ENVIRONMENT,
-                  "the path of the service's socket is not absolute or too long");
-}
-
 /* `dhcp daemon ...` keeps leases, as that of the reference does; there is no other such program. */
 static bool is_program(const char *plugin, char *const argv[])
 {
@@ -161,7 +97,7 @@ int shim_main(char *const argv[], char **envp)
     enum shim_outcome outcome;
     const char *why = "";
 
-    fill_stdio();
+    shim_fill_stdio();
     call.plugin = shim_plugin_name(argv[0]);
     call.envp = envp;
     if (is_program(call.plugin, argv))
@@ -170,6 +106,7 @@ int shim_main(char *const argv[], char **envp)
         return about(call.plugin);
     if (shim_streq(command, "VERSION"))
         return version(call.plugin);
+    call.netns = shim_env_get(envp, "CNI_NETNS");
     call.guard = shim_env_get(envp, "CNIFAST_COLD");
     if (shim_guard_has(call.guard, call.plugin))
         SHIM_FAIL(SHIM_INVALID_CONFIG, "plugin ", call.plugin,
@@ -178,7 +115,7 @@ int shim_main(char *const argv[], char **envp)
 
     call.request.data = request_room;
     call.request.size = SHIM_HEADER_SIZE + SHIM_PREFIX_MAX;
-    shim_request_begin(&call.request, CNIF_BUILD, call.plugin, envp);
+    shim_request_begin(&call.request, CNIF_BUILD, call.plugin, envp, shim_env_forwarded);
     call.fits = !call.request.overflow;
     if (!call.fits)
         call.request.len = 0;
@@ -186,7 +123,7 @@ int shim_main(char *const argv[], char **envp)
     call.request.size = sizeof(request_room);
     read_stdin(&call.request);
 
-    settle_mode(&call);
+    shim_settle(&call);
     if (call.mode == SHIM_MODE_OFF)
         shim_cold(&call, false);
     outcome = shim_forward(&call, &why);

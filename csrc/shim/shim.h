@@ -1,11 +1,12 @@
 /*
- * The plugin binary: one static program under every plugin name.  It forwards
- * the call to the resident service, or, where there is none, becomes a Python
- * interpreter that runs the plugin itself.
+ * Two static programs.  The plugin binary (shim.c), one under every plugin name,
+ * forwards the call to the resident service, or, where there is none, becomes a
+ * Python interpreter that runs the plugin itself.  The command (command.c) does
+ * the same for `cnifast add` and its like, and becomes Python for all others.
  *
- * Not a place for CNI semantics: it answers VERSION and says what it is; all
- * else is decided in Python.  It takes no memory from the kernel beyond its own
- * image, and never runs a call twice.
+ * Not a place for CNI semantics: a plugin answers VERSION and says what it is;
+ * all else is decided in Python.  They take no memory from the kernel beyond
+ * their own image, and never have a call run twice.
  */
 #ifndef CNIF_SHIM_SHIM_H
 #define CNIF_SHIM_SHIM_H
@@ -29,11 +30,13 @@ struct shim_place {
 /* One call, as far as the shim cares. */
 struct shim_call {
     const char *plugin;
+    const char *netns; /* what goes along opened, if it can be; or NULL */
     char **envp;
     const char *guard; /* plugins that run cold further up */
     struct shim_buf request;
     size_t stdin_at; /* where standard input starts in the request */
     bool fits;       /* the request can be forwarded */
+    uint32_t flags;  /* of the request */
     enum shim_mode mode;
     char socket[sizeof(((struct sockaddr_un *)NULL)->sun_path)];
 };
@@ -44,16 +47,35 @@ enum shim_outcome {
     SHIM_ASKED_COLD, /* the service wants the call run here */
 };
 
-/* shim.c: the exit status of the whole call. */
-int shim_main(char *const argv[], char **envp);
+/* start.c: where the kernel enters. */
 _Noreturn void shim_start(long *stack);
 
-/* shim.c: report CNI error `code` on standard output and exit; `parts` ends with NULL. */
+/* What each of the programs has its own of. */
+
+/* The exit status of the whole call. */
+int shim_main(char *const argv[], char **envp);
+
+/* Report CNI error `code` and exit; `parts` ends with NULL. */
 _Noreturn void shim_fail(enum shim_code code, const char *const parts[]);
 #define SHIM_FAIL(code, ...) shim_fail(code, (const char *const[]){__VA_ARGS__, NULL})
 
-/* shim.c: write all of it, or exit. */
+/* The request was sent: bound the wait for the answer's first bytes, or wait for them. */
+void shim_await(int fd);
+
+/* Print what the service answered, and exit. */
+_Noreturn void shim_print(int exit_code, const char *text, size_t len);
+
+/* settle.c: write all of it, or exit. */
 void shim_write_all(int fd, const char *data, size_t len);
+
+/* settle.c: a closed standard descriptor would be taken by the next file that is opened. */
+void shim_fill_stdio(void);
+
+/* settle.c: mode and socket, by environment and configuration file. */
+void shim_settle(struct shim_call *call);
+
+/* settle.c: the path of `name` beside this program, also where a link leads to it; or false. */
+bool shim_beside(const char *name, char *room, size_t size);
 
 /*
  * forward.c: have the service answer the call.  Returns only while nothing was

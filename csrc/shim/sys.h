@@ -23,6 +23,10 @@
 #define SYS_SCM_RIGHTS   1
 #define SYS_MSG_NOSIGNAL 0x4000
 #define SYS_SEEK_SET     0
+#define SYS_POLLIN       1
+#define SYS_SIG_BLOCK    0
+#define SYS_SIG_UNBLOCK  1
+#define SYS_SIGSET_SIZE  8
 
 struct sys_iovec {
     void *base;
@@ -52,6 +56,23 @@ struct sys_rights {
 struct sys_timeval {
     long sec;
     long usec;
+};
+
+struct sys_timespec {
+    long sec;
+    long nsec;
+};
+
+struct sys_pollfd {
+    int fd;
+    short events;
+    short revents;
+};
+
+/* The start of what a signalfd gives; the rest is of no use here. */
+struct sys_signal {
+    uint32_t number;
+    char rest[124];
 };
 
 struct sys_ucred {
@@ -160,6 +181,21 @@ static inline long sys_peer(int fd, struct sys_ucred *ret_cred)
     int len = sizeof(*ret_cred);
 
     return sys_call(__NR_getsockopt, fd, SOL_SOCKET, SO_PEERCRED, (long)ret_cred, (long)&len);
+}
+
+static inline long sys_ppoll(struct sys_pollfd *fds, size_t n, const struct sys_timespec *limit)
+{
+    return sys_call(__NR_ppoll, (long)fds, (long)n, (long)limit, 0, SYS_SIGSET_SIZE);
+}
+
+static inline long sys_sigprocmask(int how, uint64_t set)
+{
+    return sys_call(__NR_rt_sigprocmask, how, (long)&set, 0, SYS_SIGSET_SIZE, 0);
+}
+
+static inline long sys_signalfd(uint64_t set)
+{
+    return sys_call(__NR_signalfd4, -1, (long)&set, SYS_SIGSET_SIZE, O_CLOEXEC | O_NONBLOCK, 0);
 }
 
 static inline long sys_sendmsg(int fd, const struct sys_msghdr *msg)

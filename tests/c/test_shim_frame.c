@@ -106,9 +106,9 @@ static void test_request_bytes(void)
     char room[256];
     struct shim_buf b = {.data = room, .size = sizeof(room)};
 
-    shim_request_begin(&b, "0.1.0", "bridge", env);
+    shim_request_begin(&b, "0.1.0", "bridge", env, shim_env_forwarded);
     shim_put_text(&b, "{}");
-    shim_request_end(&b, 0x0102030405060708u, 0x1112131415161718u, true);
+    shim_request_end(&b, 0x0102030405060708u, 0x1112131415161718u, SHIM_FLAG_NETNS);
     CHECK(!b.overflow);
     CHECK(b.len == sizeof(expected) - 1);
     CHECK(memcmp(room, expected, b.len) == 0);
@@ -121,7 +121,7 @@ static void test_request_overflow(void)
     char *room = exact("................................................................", 64);
     struct shim_buf b = {.data = room, .size = 64};
 
-    shim_request_begin(&b, "0.1.0", "bridge", env);
+    shim_request_begin(&b, "0.1.0", "bridge", env, shim_env_forwarded);
     CHECK(b.overflow);
     free(room);
 }

@@ -36,15 +36,29 @@ class Interrupted(BaseException):
         self.exit_status = EXIT_SIGNAL + number
 
 
-class Interruption(Cancel):
-    """Whether the command is to end.
+class Ending(Cancel):
+    """Whether a command is to end, asked between two of its steps.
 
     Attributes:
-        grace: seconds that a step may take after a signal; without any it is left at once.
         number: the signal, 0 for none.
     """
 
-    __slots__ = ("_program", "_settled", "_watched", "grace", "number")
+    __slots__ = ("number",)
+    number: int
+
+    def settle(self) -> None:
+        """Have no request to end count any more: what is done from now on must be finished."""
+        raise NotImplementedError
+
+
+class Interruption(Ending):
+    """Whether the command of this process is to end.
+
+    Attributes:
+        grace: seconds that a step may take after a signal; without any it is left at once.
+    """
+
+    __slots__ = ("_program", "_settled", "_watched", "grace")
 
     def __init__(self) -> None:
         super().__init__()

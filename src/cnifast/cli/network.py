@@ -1,7 +1,8 @@
 """`cnifast add|del|check|gc|status`: networks by name, with cnitool's arguments and environment.
 
-As a command it has to be no slower than what it stands beside, so little is imported, and
-plugins are executed where a service answers them: that is faster than importing them here.
+A service does all of it for the program (`cnifast.cli.handed`).  What it leaves to a process has to
+be no slower than what it stands beside, so little is imported, and plugins are executed where a
+service answers them: that is faster than importing them here.
 """
 
 from __future__ import annotations
@@ -20,9 +21,11 @@ from cnifast.protocol.errors import INVALID_ENVIRONMENT, INVALID_NETWORK_CONFIG,
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Sequence
+    from collections.abc import Iterable, Mapping, Sequence
     from typing import Any
 
+    from cnifast.cli.interrupt import Ending
+    from cnifast.invoke.call import Exec
     from cnifast.libcni.conf import NetworkConfigList
     from cnifast.protocol.result import Result
 
@@ -52,6 +55,10 @@ usage: cnifast add|del|check NETWORK NETNS    attach, detach or check a containe
 """
 
 
+class HelpWanted(Exception):  # noqa: N818 - what is wanted is no error
+    """The command line asks how it is to be written."""
+
+
 class UsageError(Exception):
     """The command line has no meaning; the text says why."""
 
@@ -74,27 +81,61 @@ class Options:
         self.valid: list[tuple[str, str]] = []
 
 
+class Caller:
+    """Whoever gives a command: what its environment says, and how it ends the command.
+
+    Args:
+        env: the environment.
+        exec_: how plugins are run.
+        ending: the signals that end the command.
+    """
+
+    __slots__ = ("cni", "ending", "env")
+
+    def __init__(self, env: Mapping[str, str], exec_: Exec, ending: Ending) -> None:
+        self.env = env
+        self.ending = ending
+        self.cni = CNIConfig(plugin_path(env), exec_)
+
+
 def main(command: str, arguments: Sequence[str]) -> int:
     """Run a command; return the exit status."""
-    if "-h" in arguments or "--help" in arguments:
-        sys.stdout.write(USAGE)
-        return 0
-    try:
-        options = parse(command, arguments)
-    except UsageError as e:
-        sys.stderr.write(f"cnifast {command}: {e}\n{USAGE}")
-        return EXIT_USAGE
     SIGNALS.grace = GRACE
     try:
+        options = parse(command, arguments)
         plugins = Plugins(exits=True, timeout=options.timeout)
         try:
-            _COMMANDS[command](CNIConfig(plugin_path(), plugins.exec), options)
+            sys.stdout.write(run(command, options, Caller(os.environ, plugins.exec, SIGNALS)))
         finally:
             plugins.leave_service()
-    except CNIError as e:
-        sys.stderr.write(f"cnifast {command}: {describe(e)}\n")
-        return EXIT_SIGNAL + SIGNALS.number if SIGNALS.is_set else 1
+    except HelpWanted:
+        sys.stdout.write(USAGE)
+    except (UsageError, CNIError) as e:
+        text, status = failure(command, e, SIGNALS)
+        sys.stderr.write(text)
+        return status
     return 0
+
+
+def run(command: str, options: Options, caller: Caller) -> str:
+    """Do what a command says; return what is to be printed.
+
+    Raises:
+        CNIError: it failed.
+        Interrupted: it was ended; all is undone.
+        RunCold: it has to be done in a process of the caller's own.
+    """
+    return _COMMANDS[command](caller, options)
+
+
+def failure(command: str, e: UsageError | CNIError, ending: Ending) -> tuple[str, int]:
+    """Return what to say of a failure, and the exit status."""
+    if isinstance(e, UsageError):
+        return f"cnifast {command}: {e}\n{USAGE}", EXIT_USAGE
+    return (
+        f"cnifast {command}: {describe(e)}\n",
+        EXIT_SIGNAL + ending.number if ending.is_set else 1,
+    )
 
 
 def describe(e: CNIError) -> str:
@@ -106,8 +147,11 @@ def parse(command: str, arguments: Sequence[str]) -> Options:
     """Return what the command line says.
 
     Raises:
+        HelpWanted: it asks for help.
         UsageError: it has no meaning.
     """
+    if "-h" in arguments or "--help" in arguments:
+        raise HelpWanted
     options = Options()
     words: list[str] = []
     left = list(arguments)
@@ -173,23 +217,23 @@ def _place(command: str, options: Options, words: Sequence[str]) -> None:
 # -- what the environment says ---------------------------------------------------------------------
 
 
-def netdir() -> str:
+def netdir(env: Mapping[str, str]) -> str:
     """Return the directory of configurations."""
-    return os.environ.get("NETCONFPATH") or NETDIR
+    return env.get("NETCONFPATH") or NETDIR
 
 
-def plugin_path() -> str:
+def plugin_path(env: Mapping[str, str]) -> str:
     """Return the directories of plugins."""
-    return os.environ.get("CNI_PATH") or PLUGINS
+    return env.get("CNI_PATH") or PLUGINS
 
 
-def capability_args() -> dict[str, Any]:
+def capability_args(env: Mapping[str, str]) -> dict[str, Any]:
     """Return the capability arguments.
 
     Raises:
         CNIError: they are no JSON object.
     """
-    text = os.environ.get("CAP_ARGS", "")
+    text = env.get("CAP_ARGS", "")
     if not text:
         return {}
     try:
@@ -203,13 +247,13 @@ def capability_args() -> dict[str, Any]:
     return found
 
 
-def cni_args() -> list[tuple[str, str]]:
+def cni_args(env: Mapping[str, str]) -> list[tuple[str, str]]:
     """Return the arguments of plugins.
 
     Raises:
         CNIError: they are not pairs.
     """
-    text = os.environ.get("CNI_ARGS", "")
+    text = env.get("CNI_ARGS", "")
     pairs = []
     for pair in text.split(";") if text else ():
         key, _, value = pair.partition("=")
@@ -262,16 +306,17 @@ def container_id(netns: str) -> str:
 # -- the commands ----------------------------------------------------------------------------------
 
 
-def _named(options: Options) -> list[tuple[NetworkConfigList, str]]:
+def _named(caller: Caller, options: Options) -> list[tuple[NetworkConfigList, str]]:
     """Return the networks that are meant, with the names of their interfaces."""
+    directory = netdir(caller.env)
     if options.all:
-        return interfaces(load_all(netdir()))
-    return [(load_network_conf(netdir(), options.network), _ifname(options))]
+        return interfaces(load_all(directory))
+    return [(load_network_conf(directory, options.network), _ifname(caller, options))]
 
 
-def _ifname(options: Options) -> str:
+def _ifname(caller: Caller, options: Options) -> str:
     """Return the name of the interface that is meant."""
-    return options.ifname or os.environ.get("CNI_IFNAME") or IFNAME
+    return options.ifname or caller.env.get("CNI_IFNAME") or IFNAME
 
 
 def _owner(options: Options) -> str:
@@ -280,31 +325,37 @@ def _owner(options: Options) -> str:
 
 
 def attachments(
-    nets: Iterable[tuple[NetworkConfigList, str]], owner: str, netns: str, given: dict[str, Any]
+    nets: Iterable[tuple[NetworkConfigList, str]], owner: str, netns: str, env: Mapping[str, str]
 ) -> list[tuple[NetworkConfigList, RuntimeConf]]:
-    """Return networks with what the runtime says about their attachments."""
-    args = cni_args()
+    """Return networks with what the runtime says about their attachments.
+
+    Raises:
+        CNIError: its environment says what makes no sense.
+    """
+    args, given = cni_args(env), capability_args(env)
     return [(net, RuntimeConf(owner, netns, ifname, args, given)) for net, ifname in nets]
 
 
-def _meant(options: Options) -> list[tuple[NetworkConfigList, RuntimeConf]]:
+def _meant(caller: Caller, options: Options) -> list[tuple[NetworkConfigList, RuntimeConf]]:
     """Return the attachments that are meant."""
     netns = os.path.abspath(options.netns)
-    return attachments(_named(options), _owner(options), netns, capability_args())
+    return attachments(_named(caller, options), _owner(options), netns, caller.env)
 
 
-def _add(cni: CNIConfig, options: Options) -> None:
-    """Attach, and print the results; all networks or none."""
-    meant = _meant(options)
+def _add(caller: Caller, options: Options) -> str:
+    """Attach, and return the results; all networks or none."""
+    meant = _meant(caller, options)
     require_declared([net for net, _ in meant], meant[0][1].capability_args)
-    results = add_all(cni, meant)
+    results = add_all(caller.cni, meant, caller.ending)
     from cnifast.cli.pretty import pretty
 
-    sys.stdout.write("".join(map(pretty, results)))
+    return "".join(map(pretty, results))
 
 
 def add_all(
-    cni: CNIConfig, attachments: Sequence[tuple[NetworkConfigList, RuntimeConf]]
+    cni: CNIConfig,
+    attachments: Sequence[tuple[NetworkConfigList, RuntimeConf]],
+    ending: Ending,
 ) -> list[Result]:
     """Attach to all of several networks, or to none.
 
@@ -315,10 +366,10 @@ def add_all(
     results: list[Result] = []
     try:
         for net, rt in attachments:
-            results.append(cni.add_network_list(net, rt, cancel=SIGNALS))
-            SIGNALS.check()
+            results.append(cni.add_network_list(net, rt, cancel=ending))
+            ending.check()
     except BaseException as e:
-        SIGNALS.settle()
+        ending.settle()
         begun = len(results)
         if isinstance(e, Interrupted) and e.torn:
             begun += 1  # nobody knows how far that one came
@@ -349,15 +400,17 @@ def del_all(cni: CNIConfig, attachments: Sequence[tuple[NetworkConfigList, Runti
         raise failed[0]
 
 
-def _del(cni: CNIConfig, options: Options) -> None:
+def _del(caller: Caller, options: Options) -> str:
     """Detach; by the configuration that ADD was given where there is no usable one any more."""
+    cni = caller.cni
     try:
-        meant = _meant(options)
+        meant = _meant(caller, options)
     except ConfigError:
-        meant = list(_remembered(cni, options))
+        meant = list(_remembered(caller, options))
         if not meant:
             raise
     del_all(cni, [(net, as_added(cni, net, rt)) for net, rt in meant])
+    return ""
 
 
 def as_added(cni: CNIConfig, net: NetworkConfigList, rt: RuntimeConf) -> RuntimeConf:
@@ -372,29 +425,33 @@ def as_added(cni: CNIConfig, net: NetworkConfigList, rt: RuntimeConf) -> Runtime
 
 
 def _remembered(
-    cni: CNIConfig, options: Options
+    caller: Caller, options: Options
 ) -> Iterable[tuple[NetworkConfigList, RuntimeConf]]:
     """Yield the attachments that the cache knows of, with the networks they were made by."""
-    for known in cni.get_cached_attachments(_owner(options)):
+    for known in caller.cni.get_cached_attachments(_owner(options)):
         wanted = (known.network, known.rt.ifname)
-        if options.all or wanted == (options.network, _ifname(options)):
+        if options.all or wanted == (options.network, _ifname(caller, options)):
             yield known.load(), known.rt
 
 
-def _check(cni: CNIConfig, options: Options) -> None:
+def _check(caller: Caller, options: Options) -> str:
     """Check."""
-    for net, rt in _meant(options):
-        cni.check_network_list(net, as_added(cni, net, rt))
+    for net, rt in _meant(caller, options):
+        caller.cni.check_network_list(net, as_added(caller.cni, net, rt))
+    return ""
 
 
-def _gc(cni: CNIConfig, options: Options) -> None:
+def _gc(caller: Caller, options: Options) -> str:
     """Release what belongs to no valid attachment."""
-    cni.gc_network_list(load_network_conf(netdir(), options.network), options.valid)
+    net = load_network_conf(netdir(caller.env), options.network)
+    caller.cni.gc_network_list(net, options.valid)
+    return ""
 
 
-def _status(cni: CNIConfig, options: Options) -> None:
+def _status(caller: Caller, options: Options) -> str:
     """Say nothing when an attachment would be possible."""
-    cni.get_status_network_list(load_network_conf(netdir(), options.network))
+    caller.cni.get_status_network_list(load_network_conf(netdir(caller.env), options.network))
+    return ""
 
 
 _COMMANDS = {"add": _add, "del": _del, "check": _check, "gc": _gc, "status": _status}

@@ -68,7 +68,7 @@ def run(args: Namespace) -> int:
     try:
         plugins = Plugins(exits=True, timeout=args.timeout)
         try:
-            return _run(CNIConfig(plugin_path(), plugins.exec), args)
+            return _run(CNIConfig(plugin_path(os.environ), plugins.exec), args)
         finally:
             plugins.leave_service()
     except (CNIError, OSError) as e:
@@ -78,7 +78,7 @@ def run(args: Namespace) -> int:
 
 def networks(names: Sequence[str] | None) -> list[NetworkConfigList]:
     """Return the networks of these names, or all; one with loopback is always among them."""
-    directory = netdir()
+    directory = netdir(os.environ)
     nets = [load_network_conf(directory, name) for name in names] if names else load_all(directory)
     if all(plugin.type != LOOPBACK for net in nets for plugin in net.plugins):
         nets.append(conf_list_from_conf(conf_from_bytes(dumps(LO))))
@@ -90,15 +90,14 @@ def _run(cni: CNIConfig, args: Namespace) -> int:
     from cnifast.kernel import netns
 
     nets = networks(args.network)
-    given = capability_args()
-    require_declared(nets, given)
+    require_declared(nets, capability_args(os.environ))
     owner = args.container_id or os.urandom(8).hex()
     path = f"{NAMESPACES}/{owner}"
-    meant = attachments(interfaces(nets), owner, path, given)
+    meant = attachments(interfaces(nets), owner, path, os.environ)
     os.makedirs(NAMESPACES, exist_ok=True)
     netns.create(path)
     try:
-        add_all(cni, meant)
+        add_all(cni, meant, SIGNALS)
         try:
             return _program(path, [args.program, *args.arguments])
         finally:

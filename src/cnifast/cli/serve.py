@@ -66,6 +66,7 @@ def resident(socket: str, lock: int) -> NoReturn:
 
 def _serve(listener: Listener, threads: int, idle: int) -> int:
     """Run the service; return the exit status."""
+    from cnifast.cli.handed import handed
     from cnifast.ipam.dhcp.hosted import Hosted
     from cnifast.plugins import NAMES, load
     from cnifast.service import Server
@@ -79,6 +80,13 @@ def _serve(listener: Listener, threads: int, idle: int) -> int:
         return 1
     with dhcp:
         server = Server(
-            listener, load, names=NAMES, threads=threads, idle=idle, guest=dhcp, log=log
+            listener,
+            load,
+            names=NAMES,
+            threads=threads,
+            idle=idle,
+            guest=dhcp,
+            command=handed,
+            log=log,
         )
         return 0 if server.run() else 1

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import sys
 
 from cnifast import __version__
@@ -29,7 +30,7 @@ def run(args: Namespace) -> int:
     if not args.plugins:
         print(f"cnifast {__version__}: {' '.join(versions.SUPPORTED)}")
         return 0
-    cni = CNIConfig(plugin_path(), ProcessExec(timeout=TIMEOUT))
+    cni = CNIConfig(plugin_path(os.environ), ProcessExec(timeout=TIMEOUT))
     failed = 0
     for plugin in args.plugins:
         try:

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from types import ModuleType
     from typing import Any
 
-    from cnifast.protocol.request import Request
+    from cnifast.protocol.request import Place, Request
     from cnifast.protocol.result import Result
 
 
@@ -84,7 +84,7 @@ def resolve(req: Request, plugin: str, ours: Mapping[str, str]) -> Delegate:
         CNIError: there is no such plugin.
         RunCold: this process is not the place to execute it, or to look for it.
     """
-    path = find_foreign(req, plugin, ours)
+    path = find_foreign(req.place, req.path, plugin, ours)
     return Delegate(module_of(plugin, ours)) if path is None else Delegate(None, path)
 
 
@@ -93,11 +93,12 @@ def module_of(plugin: str, ours: Mapping[str, str]) -> ModuleType:
     return __import__(ours[plugin], fromlist=("add",))
 
 
-def find_foreign(req: Request, plugin: str, ours: Container[str]) -> str | None:
+def find_foreign(place: Place, search: str, plugin: str, ours: Container[str]) -> str | None:
     """Return the program to execute for a plugin, None when it is to be called in-process.
 
     Args:
-        req: the request on whose behalf it is called.
+        place: that of the call on whose behalf it is called.
+        search: CNI_PATH of that.
         plugin: its name.
         ours: the names of plugins that can be called in-process.
 
@@ -106,13 +107,12 @@ def find_foreign(req: Request, plugin: str, ours: Container[str]) -> str | None:
         RunCold: there is one, but this process is not the place to execute it, or CNI_PATH means
             something else here than for the caller.
     """
-    place = req.place
     if not place.mount_same:
         raise RunCold("CNI_PATH is to be searched in the caller's mount namespace")
-    if not place.delegates and not all(name.startswith("/") for name in req.path.split(":")):
+    if not place.delegates and not all(name.startswith("/") for name in search.split(":")):
         raise RunCold("CNI_PATH is relative to the caller's directory")
     try:
-        path, status = find(plugin, req.path)
+        path, status = find(plugin, search)
     except CNIError:
         if plugin in ours:
             return None

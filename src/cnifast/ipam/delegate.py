@@ -81,7 +81,7 @@ def resolve(req: Request, ipam_type: str) -> IPAM:
         CNIError: there is no such plugin.
         RunCold: this process is not the place to execute it, or to look for it.
     """
-    path = find_foreign(req, ipam_type, IN_PROCESS)
+    path = find_foreign(req.place, req.path, ipam_type, IN_PROCESS)
     if path is not None:
         return IPAM(None, path)
     module = module_of(ipam_type, IN_PROCESS)

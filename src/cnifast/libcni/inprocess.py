@@ -15,14 +15,14 @@ from cnifast.invoke.shimfile import is_ours
 from cnifast.kernel.netns import NetNS, identify
 from cnifast.plugins import MODULES, load
 from cnifast.protocol import versions
-from cnifast.protocol.errors import CNIError
+from cnifast.protocol.errors import CNIError, RunCold
 from cnifast.protocol.request import Place, Request
 from cnifast.protocol.result import Result
 from cnifast.protocol.skel import Known, as_cni_error, check_environment, examine, perform
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping
+    from collections.abc import Callable, Iterator, Mapping
     from typing import Any, Self
 
     from cnifast.invoke.call import Args, Call, Exec, Input
@@ -78,7 +78,12 @@ class InProcessExec:
 
     def call(self, args: Args) -> InProcessCall:
         """Begin a command."""
-        return InProcessCall(self, args)
+        warm = self.take()
+        netns = open_netns(args.netns)
+        place = Place(netns=fd_of(netns), warm=warm, exits=self.exits)
+        return InProcessCall(
+            args, place, netns, warm.home[1:], others=self.others, end=lambda: self.give_back(warm)
+        )
 
     def version_info(self, plugin: str, found: str) -> VersionInfo:
         """Return which versions a plugin speaks."""
@@ -115,28 +120,52 @@ class InProcessExec:
         self.close()
 
 
-class InProcessCall:
-    """One command for the plugins of a chain, which share the container's open namespace."""
+def open_netns(path: str) -> NetNS | None:
+    """Return the container's namespace; where there is none the plugins say so, or do without."""
+    try:
+        return NetNS(path) if path else None
+    except (OSError, ValueError):
+        return None
 
-    def __init__(self, exec_: InProcessExec, args: Args) -> None:
-        self._exec = exec_
+
+def fd_of(netns: NetNS | None) -> int | None:
+    """Return the file descriptor of a namespace that may be none."""
+    return None if netns is None else netns.fileno()
+
+
+class InProcessCall:
+    """One command for the plugins of a chain, which share the container's open namespace.
+
+    Args:
+        args: what the command says.
+        place: where it takes effect.
+        netns: the container's namespace, which is closed at the end.
+        home: device and inode of the host's namespace.
+        others: what runs plugins that are none of ours, if there can be such.
+        end: what is called at the end.
+    """
+
+    def __init__(
+        self,
+        args: Args,
+        place: Place,
+        netns: NetNS | None,
+        home: tuple[int, ...],
+        *,
+        others: Exec | None = None,
+        end: Callable[[], object] | None = None,
+    ) -> None:
         self._args = args
         env: Any = _Environment(args)
         self._env: Mapping[str, str] = env
         self._checked = False
+        self._exec = others
         self._others: Call | None = None
         self._is_own: bool | None = None
-        self._warm = exec_.take()
-        self._netns: NetNS | None = None
-        try:  # noqa: SIM105 - contextlib would cost more than the call
-            self._netns = NetNS(args.netns) if args.netns else None
-        except (OSError, ValueError):
-            pass  # the plugins say so, or do without
-        self._place = Place(
-            netns=None if self._netns is None else self._netns.fileno(),
-            warm=self._warm,
-            exits=exec_.exits,
-        )
+        self._home = home
+        self._netns = netns
+        self._place = place
+        self._end = end
 
     def with_result(self, found: str, conf: Input) -> Result:
         """Run a plugin; see `cnifast.invoke.call.Call`.
@@ -187,7 +216,7 @@ class InProcessCall:
                 conf.previous,
             )
             return perform(req, load, self._is_own_netns, Result.as_version)
-        except CNIError:
+        except (CNIError, RunCold):
             raise
         except Exception as e:
             raise as_cni_error(e)[0] from e
@@ -195,14 +224,15 @@ class InProcessCall:
     def _is_own_netns(self, _: Request) -> bool:
         """Tell whether the container's namespace is the one that this thread is in."""
         if self._is_own is None:
-            home = self._warm.home[1:]
-            self._is_own = self._netns is not None and self._netns.ident == home
+            self._is_own = self._netns is not None and self._netns.ident == self._home
         return self._is_own
 
     def _other(self) -> Call:
         """Return the same command for plugins that are none of ours."""
         if self._others is None:
-            self._others = self._exec.others.call(self._args).__enter__()
+            if self._exec is None:
+                raise RuntimeError("no plugin but ours is run here")
+            self._others = self._exec.call(self._args).__enter__()
         return self._others
 
     def __enter__(self) -> Self:
@@ -213,7 +243,8 @@ class InProcessCall:
             self._others.__exit__(*exc)
         if self._netns is not None:
             self._netns.close()
-        self._exec.give_back(self._warm)
+        if self._end is not None:
+            self._end()
 
 
 class _Environment:

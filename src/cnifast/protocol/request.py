@@ -83,11 +83,11 @@ class Place:
         self.same_path = same_path
         self.root = root
 
-    def elsewhere(self) -> Place:
+    def elsewhere(self, netns: int | None = None) -> Place:
         """Return the place of a call for another container: all the same but its namespace."""
         return Place(
             self.host_netns,
-            None,
+            netns,
             self.warm,
             mount_same=self.mount_same,
             delegates=self.delegates,

@@ -6,6 +6,10 @@
     RESULT   u32 exit code, the rest is stdout
     RUN_COLD the reason as text; nothing was done, the caller runs the plugin itself
 
+A REQUEST with FLAG_COMMAND is no call of a plugin but a command of networks, such as `cnifast add`:
+its stdin is the command's words, each of which ends in NUL, and its exit code says where its output
+belongs: 0 to standard output, others to standard error.
+
 All integers are little-endian.  One request and one response go over a connection.  The file
 descriptors that come with a request (standard error and, when FLAG_NETNS is set, the container's
 network namespace) are the socket's business.
@@ -19,7 +23,7 @@ from struct import error as layout_error
 MAGIC = 0x46494E43
 WIRE_VERSION = 1
 REQUEST, RESULT, RUN_COLD = 1, 2, 3
-FLAG_NETNS = 1
+FLAG_NETNS, FLAG_COMMAND = 1, 2
 
 HEADER_SIZE = 16
 PAYLOAD_MAX = (1 << 20) + (1 << 16)
@@ -48,10 +52,10 @@ class WireRequest:
     """A call as the shim hands it over.
 
     ``mnt`` is (st_dev, st_ino) of the caller's mount namespace; ``netns`` tells whether the
-    container's namespace came as a file descriptor.
+    container's namespace came as a file descriptor, ``command`` that it is no plugin's call.
     """
 
-    __slots__ = ("build", "env", "mnt", "netns", "plugin", "stdin")
+    __slots__ = ("build", "command", "env", "mnt", "netns", "plugin", "stdin")
 
     def __init__(
         self,
@@ -62,6 +66,7 @@ class WireRequest:
         stdin: bytes,
         *,
         netns: bool = False,
+        command: bool = False,
     ) -> None:
         self.mnt = mnt
         self.build = build
@@ -69,6 +74,12 @@ class WireRequest:
         self.env = env
         self.stdin = stdin
         self.netns = netns
+        self.command = command
+
+    @property
+    def words(self) -> list[str]:
+        """The words of a command."""
+        return self.stdin.decode("utf-8", "surrogateescape").split("\0")[:-1]
 
 
 def encode_header(kind: int, length: int, flags: int = 0) -> bytes:
@@ -109,7 +120,7 @@ def encode_request(request: WireRequest) -> bytes:
     payload = b"".join(
         (_NAMESPACE.pack(*request.mnt), b"\0".join([*encoded, b"", b""]), request.stdin)
     )
-    return _frame(REQUEST, payload, FLAG_NETNS if request.netns else 0)
+    return _frame(REQUEST, payload, FLAG_NETNS * request.netns | FLAG_COMMAND * request.command)
 
 
 def decode_request(payload: bytes, flags: int = 0) -> WireRequest:
@@ -138,7 +149,13 @@ def decode_request(payload: bytes, flags: int = 0) -> WireRequest:
         if equals:
             env.setdefault(key, value)
     return WireRequest(
-        mnt, texts[0], texts[1], env, payload[end + 2 :], netns=bool(flags & FLAG_NETNS)
+        mnt,
+        texts[0],
+        texts[1],
+        env,
+        payload[end + 2 :],
+        netns=bool(flags & FLAG_NETNS),
+        command=bool(flags & FLAG_COMMAND),
     )
 
 

@@ -114,6 +114,16 @@ class Connection:
             more = " and more" * self._intake.truncated
             raise Rejected(f"{count}{more} descriptors came with it")
 
+    def told(self) -> int | None:
+        """Return the byte that came after the request, 0 at the end; None when nothing came."""
+        try:
+            said = self._socket().recv(1, socket.MSG_DONTWAIT)
+        except BlockingIOError:
+            return None
+        except OSError:
+            return 0
+        return said[0] if said else 0
+
     def answer(self, frame: bytes) -> bool:
         """Send the answer; return False when the peer is gone."""
         try:

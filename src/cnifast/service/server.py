@@ -18,9 +18,10 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
     from typing import Protocol
 
-    from cnifast.protocol.skel import Plugin
+    from cnifast.protocol.skel import Plugin, Response
     from cnifast.service.listener import Listener
     from cnifast.service.log import Log
+    from cnifast.service.worker import Command
 
     class Guest(Protocol):
         """What lives with the service."""
@@ -43,7 +44,8 @@ class Server:
 
     ``load`` returns the plugin of a name; those of ``names`` are loaded before the first call.
     Threads are added, up to ``threads``, whenever all of them are busy.  ``idle`` is in
-    seconds, 0 for ever.  ``guest`` is what else lives in this process.
+    seconds, 0 for ever.  ``guest`` is what else lives in this process, ``command`` what runs the
+    commands that programs hand over.
     """
 
     def __init__(
@@ -55,6 +57,7 @@ class Server:
         threads: int,
         idle: float = 0,
         guest: Guest | None = None,
+        command: Callable[[Command], Response] | None = None,
         log: Log,
     ) -> None:
         self._listener = listener
@@ -65,6 +68,7 @@ class Server:
         self._threads = threads
         self._idle = idle
         self._guest = guest
+        self.command = command
         self.log = log
         self._workers: list[Worker] = []
         self._growing = threading.Lock()

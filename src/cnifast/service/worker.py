@@ -16,7 +16,7 @@ from cnifast.protocol.errors import INTERNAL, CNIError, RunCold
 from cnifast.protocol.request import Place
 from cnifast.protocol.skel import Response, dispatch
 from cnifast.service.connection import Connection, Rejected
-from cnifast.service.paths import CallersPaths, named_paths
+from cnifast.service.paths import CallersPaths, named_paths, root_of
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -38,6 +38,10 @@ if TYPE_CHECKING:
 
         def drain(self) -> None:
             """End the service when what was taken is done."""
+
+        @property
+        def command(self) -> Callable[[Command], Response] | None:
+            """What runs commands of networks, if anything does."""
 
 
 STDERR_MAX = 4096  # bytes; a pipe that polls as writable takes that many at once
@@ -71,6 +75,36 @@ class Home:
         """
         if uid not in (self.uid, 0):
             raise Rejected(f"user {uid} may not use this service")
+
+
+class Command:
+    """A command of networks, which a program handed over.
+
+    Attributes:
+        words: its own, without the program's name.
+        env: what of the environment is for it.
+        place: where it takes effect; nothing in it is of a container.
+        same_root: whether the program's root directory is the one of its mount namespace.
+        told: whether the program has something to say by now: None when not, the number of the
+            signal that is to end it, 0 when it is gone.
+    """
+
+    __slots__ = ("env", "place", "same_root", "told", "words")
+
+    def __init__(
+        self,
+        words: list[str],
+        env: dict[str, str],
+        place: Place,
+        told: Callable[[], int | None],
+        *,
+        same_root: bool,
+    ) -> None:
+        self.words = words
+        self.env = env
+        self.place = place
+        self.told = told
+        self.same_root = same_root
 
 
 class Worker(threading.Thread):
@@ -131,7 +165,8 @@ class Worker(threading.Thread):
                 return
             sent = conn.answer(_result(response))
             us = int((time.monotonic() - start) * 1e6)
-            self._log("call", **_who(request), us=us, **_outcome(response), sent=sent)
+            outcome = _exit(response) if request.command else _outcome(response)
+            self._log("call", **_who(request), us=us, **outcome, sent=sent)
             if response.stderr:
                 _write_stderr(conn.stderr, response.stderr)
         except Rejected as e:
@@ -155,6 +190,8 @@ class Worker(threading.Thread):
         if home.uid != 0 and _namespace(f"/proc/{pid}/ns/user") != home.user:
             raise RunCold("the caller is in another user namespace")
         same_path = None if request.mnt == home.mnt else CallersPaths(pid)
+        if request.command:
+            return self._command(conn, request, same_path)
         mount_same = same_path is None or _same_paths(same_path, request)
         # What is no network namespace is left to the plugin, which says so.
         netns = conn.netns
@@ -162,11 +199,53 @@ class Worker(threading.Thread):
         if path and netns is None and not (mount_same and path.startswith("/")):
             raise RunCold(f"what {path} is cannot be seen from here")
 
+        return dispatch(
+            request.plugin,
+            request.env,
+            request.stdin,
+            self._pool.find,
+            place=self._place(conn, netns, same_path, mount_same=mount_same),
+            is_own_netns=lambda _: conn.own_netns,
+        )
+
+    def _command(
+        self, conn: Connection, request: WireRequest, same_path: CallersPaths | None
+    ) -> Response:
+        """Run a command of networks.
+
+        Raises:
+            Rejected: there is none.
+            RunCold: it has to be run by a process of the caller's own.
+        """
+        words = request.words
+        if not words:
+            raise Rejected("a command without words")
+        if self._pool.command is None:
+            raise RunCold("this service runs no commands")
+        place = self._place(conn, None, same_path, mount_same=True)
+        same_root = same_path is not None or _has_our_root(conn.pid)
+        return self._pool.command(
+            Command(words, request.env, place, conn.told, same_root=same_root)
+        )
+
+    def _place(
+        self,
+        conn: Connection,
+        netns: int | None,
+        same_path: CallersPaths | None,
+        *,
+        mount_same: bool,
+    ) -> Place:
+        """Return where a call takes effect.
+
+        Raises:
+            RunCold: the caller's network namespace cannot be had.
+        """
         try:
             host_netns = conn.host_netns
         except OSError as e:
             raise RunCold(str(e)) from None
-        place = Place(
+        return Place(
             host_netns,
             netns,
             self._warm,
@@ -175,14 +254,14 @@ class Worker(threading.Thread):
             same_path=same_path,
             root=same_path.root if same_path is not None else "",
         )
-        return dispatch(
-            request.plugin,
-            request.env,
-            request.stdin,
-            self._pool.find,
-            place=place,
-            is_own_netns=lambda _: conn.own_netns,
-        )
+
+
+def _has_our_root(pid: int) -> bool:
+    """Tell whether the root directory of a process in our mount namespace is ours."""
+    try:
+        return os.path.samefile(root_of(pid), "/")
+    except OSError:
+        return False
 
 
 def _same_paths(same_path: CallersPaths, request: WireRequest) -> bool:
@@ -217,6 +296,8 @@ def _write_stderr(fd: int, data: bytes) -> None:
 def _who(request: WireRequest) -> dict[str, object]:
     """Return the fields that say which call it was."""
     env = request.env
+    if request.command:
+        return {"command": " ".join(request.words)[:LOGGED_MAX]}
     fields: dict[str, object] = {
         "command": env.get("CNI_COMMAND", ""),
         "plugin": request.plugin,
@@ -234,6 +315,14 @@ def _outcome(response: Response) -> dict[str, object]:
         return {"code": 0}
     error = json.loads(response.stdout)
     return {"code": error.get("code"), "error": error.get("msg", "")[:LOGGED_MAX]}
+
+
+def _exit(response: Response) -> dict[str, object]:
+    """Return the fields that say how a command went: its exit status, and what it said of that."""
+    if response.exit_code == 0:
+        return {"exit": 0}
+    said = response.stdout.decode("utf-8", "replace").partition("\n")[0]
+    return {"exit": response.exit_code, "error": said[:LOGGED_MAX]}
 
 
 def _is_newer(theirs: str, ours: str) -> bool:
