@@ -125,13 +125,13 @@ def main() -> None:
             from cnifast import __version__
 
             binaries, package = scratch / "bin", f"cnifast {__version__}"
-            cnifast = [sys.executable, "-I", "-m", "cnifast.cli"]
+            cnifast = Path(sys.executable).with_name("cnifast")
             subprocess.run(
-                [*cnifast, "plugins", "install", binaries], check=True, stdout=subprocess.DEVNULL
+                [cnifast, "plugins", "install", binaries], check=True, stdout=subprocess.DEVNULL
             )
-            subprocess.run([*cnifast, "schema", "bridge"], check=True, stdout=subprocess.DEVNULL)
+            subprocess.run([cnifast, "schema", "bridge"], check=True, stdout=subprocess.DEVNULL)
             if os.geteuid() == 0:
-                subprocess.run([*cnifast, "demo"], check=True, stdout=subprocess.DEVNULL)
+                subprocess.run([cnifast, "demo"], check=True, stdout=subprocess.DEVNULL)
         names = try_plugins(binaries)
         # A cold call, one that leaves a service, and one that needs the service.
         for mode in ("off", "auto"):

@@ -107,8 +107,7 @@ static bool is_told(void)
 static char **put_command(char **arg, const char *plugin)
 {
     static char script_room[4096];
-    const char *script =
-        is_told() ? shim_place.script : archived(script_room, sizeof(script_room));
+    const char *script = is_told() ? shim_place.script : archived(script_room, sizeof(script_room));
 
     *arg++ = "-I";
     if (script)

@@ -8,14 +8,12 @@
 #define PROGRAM       "cnifast-python"
 #define GRACE_SECONDS 2 /* for the service to undo, once a signal said that we shall end */
 #define EXIT_SIGNAL   128
-#define SIGNAL(n)     (UINT64_C(1) << ((n) - 1))
+#define SIGNAL(n)     (UINT64_C(1) << ((n)-1))
 
 static const struct {
     const char *name;
     uint32_t number;
 } signals[] = {{"SIGHUP", 1}, {"SIGINT", 2}, {"SIGTERM", 15}};
-
-#define ENDING (SIGNAL(1) | SIGNAL(2) | SIGNAL(15))
 
 static char request_room[SHIM_HEADER_SIZE + SHIM_PREFIX_MAX] __attribute__((aligned(16)));
 static const char *command;
@@ -107,10 +105,22 @@ static bool is_of_networks(const char *word)
     return false;
 }
 
+/* The signals that end us; one that is ignored would be taken all the same once it is blocked. */
+static uint64_t ending(void)
+{
+    uint64_t set = 0;
+
+    for (size_t i = 0; i < sizeof(signals) / sizeof(signals[0]); i++)
+        if (!sys_ignores((int)signals[i].number))
+            set |= SIGNAL(signals[i].number);
+    return set;
+}
+
 /* Returns where the service is not to do it. */
 static void hand_over(char *const argv[], char **envp)
 {
     static struct shim_call call;
+    uint64_t taken = ending();
     const char *why;
 
     call.plugin = "cnifast";
@@ -125,10 +135,10 @@ static void hand_over(char *const argv[], char **envp)
     for (argv++; *argv; argv++)
         shim_put_string(&call.request, *argv);
     call.fits = !call.request.overflow;
-    (void)sys_sigprocmask(SYS_SIG_BLOCK, ENDING);
-    signal_fd = (int)sys_signalfd(ENDING);
+    (void)sys_sigprocmask(SYS_SIG_BLOCK, taken);
+    signal_fd = (int)sys_signalfd(taken);
     (void)shim_forward(&call, &why);
-    (void)sys_sigprocmask(SYS_SIG_UNBLOCK, ENDING);
+    (void)sys_sigprocmask(SYS_SIG_UNBLOCK, taken);
 }
 
 int shim_main(char *const argv[], char **envp)

@@ -104,7 +104,7 @@ static void send_all(int fd, struct shim_buf *frame, const int *fds, size_t n_fd
         struct sys_msghdr msg = {.iov = &iov, .iovlen = 1};
         long n;
 
-        if (sent == 0) {
+        if (sent == 0 && n_fds) {
             msg.control = &rights;
             msg.controllen = rights.len;
         }
@@ -155,8 +155,8 @@ enum shim_outcome shim_forward(struct shim_call *call, const char **ret_why)
     enum shim_outcome outcome = SHIM_UNUSABLE;
     struct shim_answer answer;
     struct statx mnt;
-    size_t have, n_fds = 1;
-    int fds[2] = {2}, fd;
+    size_t have, n_fds = 0;
+    int fds[2], fd;
     long rc;
 
     if (!call->fits) {
@@ -168,6 +168,8 @@ enum shim_outcome shim_forward(struct shim_call *call, const char **ret_why)
         *ret_why = "/proc does not show the caller's namespaces";
         return SHIM_UNUSABLE;
     }
+    if (!(call->flags & SHIM_FLAG_COMMAND))
+        fds[n_fds++] = 2; /* for what a plugin writes there */
     if (call->netns && *call->netns) {
         /* not opened is no error here: what it means depends on the command */
         rc = sys_open(call->netns, O_RDONLY | O_CLOEXEC | O_NONBLOCK | O_NOCTTY);

@@ -24,6 +24,7 @@
 #define SYS_MSG_NOSIGNAL 0x4000
 #define SYS_SEEK_SET     0
 #define SYS_POLLIN       1
+#define SYS_SIG_IGN      1
 #define SYS_SIG_BLOCK    0
 #define SYS_SIG_UNBLOCK  1
 #define SYS_SIGSET_SIZE  8
@@ -191,6 +192,14 @@ static inline long sys_ppoll(struct sys_pollfd *fds, size_t n, const struct sys_
 static inline long sys_sigprocmask(int how, uint64_t set)
 {
     return sys_call(__NR_rt_sigprocmask, how, (long)&set, 0, SYS_SIGSET_SIZE, 0);
+}
+
+static inline int sys_ignores(int signal)
+{
+    unsigned long action[8] = {0}; /* more than a struct sigaction has; the handler comes first */
+
+    return sys_call(__NR_rt_sigaction, signal, 0, (long)action, SYS_SIGSET_SIZE, 0) == 0 &&
+           action[0] == SYS_SIG_IGN;
 }
 
 static inline long sys_signalfd(uint64_t set)

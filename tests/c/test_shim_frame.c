@@ -95,6 +95,18 @@ static void test_environment(void)
     CHECK(!shim_env_forwarded("TRACEPARENTS=1"));
 }
 
+/* A command is told where configurations are, and its capability arguments, as well. */
+static void test_environment_of_command(void)
+{
+    CHECK(shim_env_of_command("CNI_PATH=/opt/cni/bin"));
+    CHECK(shim_env_of_command("NETCONFPATH=/etc/cni/net.d"));
+    CHECK(shim_env_of_command("CAP_ARGS={}"));
+    CHECK(!shim_env_of_command("CNIFAST_SOCKET=/x"));
+    CHECK(!shim_env_of_command("CAP_ARGSX={}"));
+    CHECK(!shim_env_forwarded("NETCONFPATH=/etc/cni/net.d"));
+    CHECK(!shim_env_forwarded("CAP_ARGS={}"));
+}
+
 /* A request has these bytes and no others. */
 static void test_request_bytes(void)
 {
@@ -332,6 +344,7 @@ int main(void)
     test_plugin_name();
     test_versions();
     test_environment();
+    test_environment_of_command();
     test_request_bytes();
     test_request_overflow();
     test_answer_header();

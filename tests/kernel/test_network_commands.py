@@ -18,14 +18,17 @@ if TYPE_CHECKING:
     from helpers.node import Node
 
 
-@pytest.mark.parametrize("mode", ["off", "auto", "required"])
-def test_commands(
-    request: pytest.FixtureRequest, node: Node, shell: Shell, blue: Any, mode: str
-) -> None:
-    """Attach, check, ask and detach, in the command's process and through the service."""
-    shell.env["CNIFAST_SERVICE"] = mode
-    if mode != "off":
+@pytest.fixture(params=["off", "required"])
+def shell(request: pytest.FixtureRequest, shell: Shell) -> Shell:
+    """The command in a process of its own, and with a service that it can be handed to."""
+    shell.env["CNIFAST_SERVICE"] = request.param
+    if request.param != "off":
         request.getfixturevalue("service")
+    return shell
+
+
+def test_commands(node: Node, shell: Shell, blue: Any) -> None:
+    """Attach, check, ask and detach."""
     result = json.loads(shell.ok("add", "mynet", NETNS))
     assert result["ips"] == [{"interface": 2, "address": "10.22.0.2/16", "gateway": "10.22.0.1"}]
     assert "eth0" in node.link_names(blue)
@@ -219,20 +222,10 @@ REFUSED: list[tuple[tuple[str, ...], dict[str, str], str]] = [
 
 
 @pytest.mark.parametrize(("words", "env", "text"), REFUSED)
-@pytest.mark.parametrize("mode", ["off", "auto"])
 def test_bad_input(
-    request: pytest.FixtureRequest,
-    node: Node,
-    shell: Shell,
-    mode: str,
-    words: tuple[str, ...],
-    env: dict[str, str],
-    text: str,
+    node: Node, shell: Shell, words: tuple[str, ...], env: dict[str, str], text: str
 ) -> None:
     """What cannot work is one line that says why, and nothing is changed; DEL is still possible."""
-    shell.env["CNIFAST_SERVICE"] = mode
-    if mode != "off":
-        request.getfixturevalue("service")
     third = {"type": "third-party"}
     write("20-third.conflist", {**MYNET, "name": "third", "plugins": [third]})
     write("30-mixed.conflist", {**MYNET, "name": "mixed", "plugins": [BRIDGE, third]})

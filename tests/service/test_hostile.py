@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
+from cnifast import __version__
 from cnifast.protocol import wire
 from helpers.bench import Bench, Service, wait_for
 
@@ -18,13 +19,23 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
 
+def _mounts() -> tuple[int, int]:
+    """Return what tells this mount namespace from others."""
+    st = os.stat("/proc/self/ns/mnt")
+    return st.st_dev, st.st_ino
+
+
 def frame(bench: Bench, *, netns: bool = False) -> bytes:
     """Return a request in order."""
-    st = os.stat("/proc/self/ns/mnt")
-    request = wire.WireRequest(
-        (st.st_dev, st.st_ino), "0.1.0", "noop", bench.env(), bench.conf(), netns=netns
-    )
+    request = wire.WireRequest(_mounts(), "0.1.0", "noop", bench.env(), bench.conf(), netns=netns)
     return wire.encode_request(request)
+
+
+def command(words: bytes) -> bytes:
+    """Return a command, which is in order if it has words."""
+    return wire.encode_request(
+        wire.WireRequest(_mounts(), __version__, "cnifast", {}, words, command=True)
+    )
 
 
 @contextlib.contextmanager
@@ -92,9 +103,26 @@ def hostile(bench: Bench) -> dict[str, bytes]:
         "more than a frame": good + b"x",
         "two frames": good + good,
         "text": b"GET / HTTP/1.1\r\nHost: localhost\r\n\r\n",
+        "command with a descriptor": command(b"status\0net\0"),
         "flag without descriptor": wire.encode_header(wire.REQUEST, len(payload), wire.FLAG_NETNS)
         + payload,
     }
+
+
+@pytest.mark.parametrize("words", [b"", b"status", b"\xff" * 20])
+def test_command_without_words(service: Service, words: bytes) -> None:
+    """A word ends in NUL; a command without any is refused."""
+    with connected(service) as sock:
+        sock.sendall(command(words))
+        assert answer(sock) == b""
+    assert "command without words" in service.wait_log("event=rejected")
+
+
+def test_service_without_commands(service: Service) -> None:
+    """One that runs none leaves them to processes."""
+    with connected(service) as sock:
+        sock.sendall(command(b"status\0net\0"))
+        assert answer(sock) == wire.encode_run_cold("this service runs no commands")
 
 
 def test_hostile_frames(bench: Bench, service: Service) -> None:
@@ -175,9 +203,8 @@ def test_caller_that_leaves_is_no_trouble(bench: Bench, service: Service) -> Non
 def test_reader_that_does_not_read_is_given_up(bench: Bench) -> None:
     """A caller that never takes its answer costs a thread a few seconds, not its life."""
     service = bench.serve("--threads", "1")
-    st = os.stat("/proc/self/ns/mnt")
     conf = bench.conf({"size": 1_000_000})
-    request = wire.WireRequest((st.st_dev, st.st_ino), "0.1.0", "big", bench.env(), conf)
+    request = wire.WireRequest(_mounts(), "0.1.0", "big", bench.env(), conf)
     with connected(service) as sock, descriptors(1) as fds:
         socket.send_fds(sock, [wire.encode_request(request)], fds)
         assert "sent=False" in service.wait_log("event=call")

@@ -96,7 +96,7 @@ def handed(given: Command) -> Response:
 
 def _encoded(text: str) -> bytes:
     """Return a text as it is written."""
-    return text.encode("utf-8", "surrogateescape")
+    return text.encode("utf-8", "backslashreplace")
 
 
 def _require_place(given: Command, netns: str) -> None:

@@ -134,7 +134,7 @@ def failure(command: str, e: UsageError | CNIError, ending: Ending) -> tuple[str
         return f"cnifast {command}: {e}\n{USAGE}", EXIT_USAGE
     return (
         f"cnifast {command}: {describe(e)}\n",
-        EXIT_SIGNAL + ending.number if ending.is_set else 1,
+        EXIT_SIGNAL + ending.number if ending.number else 1,
     )
 
 
@@ -152,6 +152,8 @@ def parse(command: str, arguments: Sequence[str]) -> Options:
     """
     if "-h" in arguments or "--help" in arguments:
         raise HelpWanted
+    if command not in _COMMANDS:
+        raise UsageError("there is no such command")
     options = Options()
     words: list[str] = []
     left = list(arguments)

@@ -60,7 +60,7 @@ class Connection:
 
     @property
     def stderr(self) -> int:
-        """The caller's standard error."""
+        """The standard error of a plugin's caller."""
         return self._intake.fds[0]
 
     @property
@@ -110,7 +110,7 @@ class Connection:
             Rejected: there are others.
         """
         count = len(self._intake.fds)
-        if self._intake.truncated or count != 1 + request.netns:
+        if self._intake.truncated or count != (not request.command) + request.netns:
             more = " and more" * self._intake.truncated
             raise Rejected(f"{count}{more} descriptors came with it")
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 
 import pytest
@@ -55,6 +56,18 @@ def test_bare_request() -> None:
     assert payload == bytes(16) + b"\0lo\0\0"
     decoded = wire.decode_request(payload)
     assert (decoded.plugin, decoded.env, decoded.stdin, decoded.netns) == ("lo", {}, b"", False)
+
+
+def test_command() -> None:
+    """A command's words are its input, each of them with a NUL behind it."""
+    words = ["add", "", os.fsdecode(b"n\xff")]
+    stdin = "".join(f"{word}\0" for word in words).encode("utf-8", "surrogateescape")
+    command = WireRequest((0, 0), "0.1.0", "cnifast", {}, stdin, command=True)
+    header, payload = split(wire.encode_request(command))
+    decoded = wire.decode_request(payload, header.flags)
+    assert (decoded.command, decoded.netns, decoded.words) == (True, False, words)
+    assert WireRequest((0, 0), "0.1.0", "cnifast", {}, b"", command=True).words == []
+    assert not wire.decode_request(payload, wire.FLAG_NETNS).command
 
 
 def test_result() -> None:
@@ -162,10 +175,13 @@ def test_any_payload(payload: bytes, flags: int) -> None:
         st.text(st.characters(exclude_characters="\0", codec="utf-8"), max_size=5),
     ),
     st.booleans(),
+    st.booleans(),
 )
-def test_round_trip(stdin: bytes, env: dict[str, str], netns: bool) -> None:
+def test_round_trip(stdin: bytes, env: dict[str, str], netns: bool, command: bool) -> None:
     """Every request survives its way over the wire."""
-    request = WireRequest((2**64 - 1, 1), "0.1.0", "macvlan", env, stdin, netns=netns)
+    request = WireRequest(
+        (2**64 - 1, 1), "0.1.0", "macvlan", env, stdin, netns=netns, command=command
+    )
     header, payload = split(wire.encode_request(request))
     decoded = wire.decode_request(payload, header.flags)
     for name in WireRequest.__slots__:

@@ -22,6 +22,8 @@ REQUEST = wire.WireRequest((1, 2), "0.0.1", "noop", {"CNI_COMMAND": "ADD"}, b"{}
 class Pool:
     """A service that is out of means for its first connections."""
 
+    command = None
+
     def __init__(self, failures: int) -> None:
         self.left = failures
 
