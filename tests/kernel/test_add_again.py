@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import json
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import pytest
 
 from cnifast.ipam import Allocator
-from helpers.plugin import Attachment
+from helpers.plugin import Attachment, must
 
 if TYPE_CHECKING:
     from helpers.node import Node
@@ -132,6 +132,19 @@ def test_masquerading_ends_though_the_address_was_given_back(node: Node, runner:
     outcome = attachment.delete()
     assert outcome.ok, outcome
     assert attachment.container_id not in node.run("nft list ruleset")
+
+
+@pytest.mark.parametrize("plugin", ["bridge", "ptp"])
+@pytest.mark.parametrize("previous", [{"cniVersion": "1.1.0", "ips": 5}, {"ips": [{}]}])
+def test_del_again_whatever_the_previous_result_is(
+    node: Node, runner: Runner, plugin: str, previous: Any
+) -> None:
+    """Where our IPAM knows of no address there is none, and nothing else needs the result."""
+    conf = {**GATEWAY, "type": plugin, "ipMasq": True}
+    pod = node.new_container()
+    must(Attachment(runner, conf, pod).add())
+    must(Attachment(runner, conf, pod).delete())
+    must(Attachment(runner, {**conf, "prevResult": previous}, pod).delete())
 
 
 @pytest.mark.parametrize("plugin", ["bridge", "ptp", "macvlan", "tap"])

@@ -108,7 +108,12 @@ def known_addresses(req: Request, ipam: IPAM, failures: Failures) -> list[str] |
         if ipam.in_process:
             found = ipam.owned(req)
         if not found:  # it may have been given back behind the runtime's back
-            previous = req.prev_result()
+            try:
+                previous = req.prev_result()
+            except ValueError:
+                if found is None:
+                    raise
+                return  # that it tells nothing is no reason to fail
             found = [ip.address for ip in previous.ips] if previous else found
 
     failures.attempt(look)
