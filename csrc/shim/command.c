@@ -53,7 +53,7 @@ _Noreturn static void interrupted(uint32_t number)
         if (signals[i].number == number)
             name = signals[i].name;
     end(EXIT_SIGNAL + (int)number,
-        (const char *const[]){"interrupted by ", name, "; the service undoes what it had begun",
+        (const char *const[]){"interrupted by ", name, ", and the service undoes what it had begun",
                               NULL},
         0);
 }

@@ -305,7 +305,7 @@ def test_signal(node: Node, service: Service, shell: Shell, number: signal.Signa
         let_go()
         out, err = process.communicate(timeout=SECONDS)
     # Where the machine was slow, the program has not waited for the end of it.
-    assert err.split(";")[0].strip() == f"cnifast add: interrupted by {number.name}"
+    assert err.split(",")[0].strip() == f"cnifast add: interrupted by {number.name}"
     assert (process.returncode, out) == (128 + number, "")
     wait_for(lambda: bool(answered(service, f"exit={128 + number}")))
     assert "cni9" not in node.link_names()
@@ -319,7 +319,7 @@ def test_signal_while_it_takes_long(node: Node, service: Service, shell: Shell) 
         process.terminate()
         out, err = process.communicate(timeout=SECONDS)
         assert err == (
-            "cnifast add: interrupted by SIGTERM; the service undoes what it had begun\n"
+            "cnifast add: interrupted by SIGTERM, and the service undoes what it had begun\n"
         )
         assert (process.returncode, out) == (128 + signal.SIGTERM, "")
         let_go()

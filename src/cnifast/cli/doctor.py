@@ -10,7 +10,7 @@ import time
 from cnifast import __version__
 from cnifast.cli.features import missing
 from cnifast.cli.install import BINARY, DIRECTORY, SCRIPT, describe
-from cnifast.cli.owner import weakness
+from cnifast.cli.owner import way_weakness, weakness
 from cnifast.invoke import shimfile
 from cnifast.kernel import KernelError
 from cnifast.plugins import NAMES
@@ -61,8 +61,8 @@ def examine(directory: str) -> Iterator[Finding]:
     if settings.mode != "required":
         yield _cold()
     yield os.path.exists(BINARY), "binary", BINARY
-    weak = weakness(os.path.abspath(sys.executable), SCRIPT)
-    yield not weak, "owner", weak or "nobody but root can change what binaries run"
+    weak = weakness(os.path.abspath(sys.executable), SCRIPT) or way_weakness(directory)
+    yield not weak, "owner", weak or "nobody but root can change binaries, or what they run"
     known: dict[tuple[str, str], str] = {}
     for name in NAMES:
         path = os.path.join(directory, name)

@@ -7,7 +7,7 @@ import shutil
 import sys
 
 import cnifast
-from cnifast.cli.owner import weakness
+from cnifast.cli.owner import way_weakness, weakness
 from cnifast.invoke import shimfile
 from cnifast.plugins import NAMES
 
@@ -36,8 +36,8 @@ def configure(parser: ArgumentParser) -> None:
     install_parser.add_argument(
         "--force",
         action="store_true",
-        help="also replace binaries that are not ours, which stay as NAME.orig, and install "
-        "binaries that run what others than root can change",
+        help="also replace binaries that are not ours, which stay as NAME.orig, and install where "
+        "others than root can change the binaries, or what they run",
     )
     install_parser.add_argument(
         "--archive",
@@ -56,8 +56,8 @@ def run(args: Namespace) -> int:
             print(f"{name:12}{describe(os.path.join(args.directory, name))}")
         return 0
     try:
-        if not (args.force or args.archive):
-            _require_trust()
+        if not args.force:
+            _require_trust(args.directory, runs_ours=not args.archive)
         for path in install(args.directory, args.names, force=args.force, archive=args.archive):
             print(path)
     except (InstallError, OSError, ValueError) as e:
@@ -66,17 +66,22 @@ def run(args: Namespace) -> int:
     return 0
 
 
-def _require_trust() -> None:
-    """Refuse binaries that would have root run what somebody else can change.
+def _require_trust(directory: str, *, runs_ours: bool) -> None:
+    """Refuse a directory, or binaries, that would have root run what somebody else can change.
 
     Raises:
         InstallError: they would; the first such path is named.
     """
-    weak = weakness(os.path.abspath(sys.executable), SCRIPT)
+    weak = weakness(os.path.abspath(sys.executable), SCRIPT) if runs_ours else ""
     if weak:
         raise InstallError(
             f"{weak}, and a plugin binary would have root run it: install cnifast as root, "
             "in /opt/cnifast for example, or say --force"
+        )
+    weak = way_weakness(directory)
+    if weak:
+        raise InstallError(
+            f"{weak}, and root runs what is in {directory}: take another directory, or say --force"
         )
 
 

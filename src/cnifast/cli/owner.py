@@ -31,6 +31,11 @@ def weakness(python: str, script: str) -> str:
     return found
 
 
+def way_weakness(path: str) -> str:
+    """Return who could put something else where a path leads; "" when only root and we can."""
+    return _first(way_to(os.path.abspath(path)))
+
+
 def _first(paths: Iterator[str]) -> str:
     """Return what is wrong with the first of the paths that others can change."""
     trusted = _trusted()

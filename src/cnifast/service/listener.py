@@ -23,6 +23,7 @@ if TYPE_CHECKING:
 BACKLOG = 1024
 FIRST_ACTIVATED = 3
 
+_PID_MAX = 20  # bytes
 _PEER = struct.Struct("iII")
 
 
@@ -161,6 +162,7 @@ def bind(path: str, lock: int | None = None) -> Listener:
     held = _take_lock(path + ".lock") if lock is None else lock
     os.set_inheritable(held, False)
     try:
+        _sign(held)
         return _Own(path, _replace_stale(path), held)
     except BaseException:
         os.close(held)
@@ -191,9 +193,18 @@ def _take_lock(path: str) -> int:
     try:
         fcntl.flock(fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
     except BlockingIOError:
+        pid = os.pread(fd, _PID_MAX, 0).decode(errors="replace").strip()
         os.close(fd)
-        raise Busy(f"another service holds {path}") from None
+        if not pid.isdigit():
+            raise Busy(f"another service holds {path}") from None
+        raise Busy(f"another service, process {pid}, holds {path}") from None
     return fd
+
+
+def _sign(lock: int) -> None:
+    """Write into a lock who has it, for whoever finds it taken."""
+    os.ftruncate(lock, 0)
+    os.pwrite(lock, f"{os.getpid()}\n".encode(), 0)
 
 
 def _replace_stale(path: str) -> socket.socket:

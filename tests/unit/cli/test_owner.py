@@ -124,6 +124,25 @@ def test_install(
     assert {path.name for path in target.iterdir()} == set(NAMES)
 
 
+def test_install_where_others_can_write(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """A directory is refused in which somebody else could put binaries of his own."""
+    found = Installation(tmp_path)
+    monkeypatch.setattr(installer, "weakness", lambda *_: "")
+    found.bin.chmod(0o777)
+    target = found.bin / "plugins"
+    assert main(["plugins", "install", str(target), "bridge"]) == 1
+    assert capsys.readouterr().err == (
+        f"cnifast: {found.bin} can be changed by everybody, and root runs what is in {target}: "
+        "take another directory, or say --force\n"
+    )
+    assert not target.exists()
+    assert main(["plugins", "install", str(target), "bridge", "--force"]) == 0
+    found.bin.chmod(0o1777)
+    assert main(["plugins", "install", str(target), "bridge"]) == 0
+
+
 def test_doctor(tmp_path: Path) -> None:
     """The doctor finds a binary that runs what somebody else can change."""
     ways.need_own_installation()
@@ -139,7 +158,9 @@ def test_doctor(tmp_path: Path) -> None:
         return {line[4:].split()[0]: line for line in done.stdout.splitlines()}
 
     installer.install(str(target), ["bridge"])
-    assert doctor()["owner"] == "ok   owner       nobody but root can change what binaries run"
+    assert doctor()["owner"] == (
+        "ok   owner       nobody but root can change binaries, or what they run"
+    )
     image = (target / "bridge").read_bytes()
 
     (target / "bridge").write_bytes(
@@ -150,3 +171,5 @@ def test_doctor(tmp_path: Path) -> None:
     row = doctor()["bridge"]
     assert row.startswith("BAD ")
     assert row.endswith(f"; {found.package}/module.py can be changed by its owner, user nobody")
+    target.chmod(0o777)
+    assert doctor()["owner"] == f"BAD  owner       {target} can be changed by everybody"
