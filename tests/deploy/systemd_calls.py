@@ -1,6 +1,6 @@
 """Run by systemd on its own host: attach, check and detach by the service, and say how it went.
 
-    systemd_calls.py PLUGINS RESULT
+    systemd_calls.py PLUGINS COMMAND RESULT
 
 RESULT is a JSON file: what each call printed by its name, and what systemd and the kernel know of
 the service afterwards.
@@ -14,7 +14,7 @@ import subprocess
 import sys
 from pathlib import Path
 
-PLUGINS, RESULT = sys.argv[1:]
+PLUGINS, COMMAND, RESULT = sys.argv[1:]
 BASE = {
     "cniVersion": "1.0.0",
     "name": "net",
@@ -71,6 +71,11 @@ def main() -> None:
     said["tap ADD"] = call("ADD", tap)
     said["tap"] = run("ip", "-n", "container", "-d", "link", "show", "eth0")
     said["tap DEL"] = call("DEL", tap)
+    os.environ["CNI_PATH"] = PLUGINS
+    Path("/etc/cni/net.d").mkdir(parents=True)
+    Path("/etc/cni/net.d/net.conf").write_text(json.dumps(BASE))
+    said["command add"] = run(COMMAND, "add", "net", "/run/netns/container")
+    said["command del"] = run(COMMAND, "del", "net", "/run/netns/container")
     said["mode"] = run("stat", "-c", "%a %U:%G", "/var/lib/cni")
     held = Path("/var/lib/cni/networks/net")
     said["held"] = " ".join(sorted(path.name for path in held.iterdir() if path.name[:2] in "10fd"))

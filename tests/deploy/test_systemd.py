@@ -99,7 +99,8 @@ def booted(directory: Path, *drop_ins: Path) -> dict[str, str]:
         "[Unit]\nDefaultDependencies=no\nRequires=cnifast.socket\nAfter=cnifast.socket\n"
         "SuccessAction=exit-force\nFailureAction=exit-force\n"
         "[Service]\nType=oneshot\n"
-        f"ExecStart={sys.executable} {CALLS} /run/results/bin /run/results/said.json\n"
+        f"ExecStart={sys.executable} {CALLS} /run/results/bin {ways.COMMAND}"
+        " /run/results/said.json\n"
         "StandardOutput=file:/run/results/log\nStandardError=inherit\n"
     )
     boot = ["env", "-i", f"PATH={TOOLS_PATH}", "container=test"]
@@ -123,6 +124,15 @@ def test_service_works_as_hardened(said: dict[str, str], backend: str) -> None:
     assert "masquerade" in said[f"{backend} rules"].lower()
     assert (said[f"{backend} CHECK"], said[f"{backend} DEL"]) == ("", "")
     assert (said["held"], said["links"]) == ("", "")
+
+
+def test_service_takes_commands(said: dict[str, str]) -> None:
+    """A command is handed to the service, though its mounts are not those of the command."""
+    result = json.loads(said["command add"])
+    assert result["ips"][0]["address"].startswith("10.9.0.")
+    assert said["command del"] == ""
+    commands = [line for line in said["log"].splitlines() if 'command="' in line]
+    assert [line.split('"')[1].split()[0] for line in commands] == ["add", "del"]
 
 
 def test_service_makes_its_directory(said: dict[str, str]) -> None:
