@@ -53,9 +53,17 @@ void *cnif_nlmsg_begin(struct cnif_nlbuf *buf, uint16_t type, uint16_t flags, si
     nlh->nlmsg_type = type;
     nlh->nlmsg_flags = (uint16_t)(flags | NLM_F_REQUEST);
     header = cnif_nlbuf_reserve(buf, header_size);
-    if (!buf->overflow)
+    if (!buf->overflow) {
+        buf->about[buf->count].family = 0;
         buf->steps[buf->count++] = step;
+    }
     return header;
+}
+
+void cnif_nlmsg_about(struct cnif_nlbuf *buf, const struct cnif_ip *ip)
+{
+    if (!buf->overflow)
+        buf->about[buf->count - 1] = *ip;
 }
 
 void cnif_nlmsg_end(struct cnif_nlbuf *buf)

@@ -13,6 +13,8 @@
 #ifndef CNIF_NETLINK_NLBUF_H
 #define CNIF_NETLINK_NLBUF_H
 
+#include "cnifast.h"
+
 #include <linux/netlink.h>
 #include <stdbool.h>
 #include <stddef.h>
@@ -33,6 +35,7 @@ struct cnif_nlbuf {
     bool overflow;
     uint64_t refused; /* once it was sent: one bit per message that the kernel refused */
     const char *steps[CNIF_NLBUF_MESSAGES];
+    struct cnif_ip about[CNIF_NLBUF_MESSAGES]; /* family 0: nothing that has an address */
 };
 
 /* Start an empty transaction in `data`, which must be aligned to 4 bytes. */
@@ -49,6 +52,9 @@ void cnif_nlbuf_reset(struct cnif_nlbuf *buf);
 void *cnif_nlmsg_begin(struct cnif_nlbuf *buf, uint16_t type, uint16_t flags, size_t header_size,
                        const char *step);
 void cnif_nlmsg_end(struct cnif_nlbuf *buf);
+
+/* The address or prefix that the open message is about, to be named where it fails. */
+void cnif_nlmsg_about(struct cnif_nlbuf *buf, const struct cnif_ip *ip);
 
 void cnif_nlattr_put(struct cnif_nlbuf *buf, uint16_t type, const void *value, size_t size);
 void cnif_nlattr_put_u8(struct cnif_nlbuf *buf, uint16_t type, uint8_t value);

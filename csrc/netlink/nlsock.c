@@ -6,7 +6,9 @@
 #include "netlink/nlparse.h"
 #include "netns/netns.h"
 
+#include <arpa/inet.h>
 #include <linux/netlink.h>
+#include <stdio.h>
 #include <string.h>
 #include <sys/socket.h>
 
@@ -113,17 +115,29 @@ int cnif_nlmsg_error(const struct nlmsghdr *nlh, char *words, size_t size)
     return *code;
 }
 
+/* " (10.1.0.0/16)" after the object of a message that is about that; "" for others. */
+static void name_subject(const struct cnif_ip *ip, char *text, size_t size)
+{
+    char address[INET6_ADDRSTRLEN];
+
+    text[0] = '\0';
+    if (ip->family && inet_ntop(ip->family, ip->bytes, address, sizeof(address)))
+        (void)snprintf(text, size, " (%s/%u)", address, ip->prefix);
+}
+
 int cnif_nlmsg_failed(const struct cnif_nlbuf *buf, unsigned index, const char *object,
                       const struct nlmsghdr *nlh, struct cnif_err *reterr)
 {
     char words[160];
     int code = -cnif_nlmsg_error(nlh, words, sizeof(words));
-    char text[64];
+    char text[64], subject[64];
 
     (void)cnif_errno_text(code, text, sizeof(text));
+    name_subject(&buf->about[index], subject, sizeof(subject));
     if (words[0])
-        return cnif_err_set(reterr, code, "%s %s: %s (%s)", buf->steps[index], object, text, words);
-    return cnif_err_set(reterr, code, "%s %s: %s", buf->steps[index], object, text);
+        return cnif_err_set(reterr, code, "%s %s%s: %s (%s)", buf->steps[index], object, subject,
+                            text, words);
+    return cnif_err_set(reterr, code, "%s %s%s: %s", buf->steps[index], object, subject, text);
 }
 
 /* Have the socket take requests of that size. */

@@ -35,6 +35,7 @@ static struct ifaddrmsg *begin(struct cnif_nlbuf *buf, uint16_t type, uint16_t f
     ifa->ifa_family = ip->family;
     ifa->ifa_prefixlen = ip->prefix;
     ifa->ifa_index = (uint32_t)index;
+    cnif_nlmsg_about(buf, ip);
     cnif_nlattr_put(buf, IFA_LOCAL, ip->bytes, cnif_ip_size(ip->family));
     cnif_nlattr_put(buf, IFA_ADDRESS, ip->bytes, cnif_ip_size(ip->family));
     return ifa;

@@ -74,6 +74,7 @@ static void put_route(struct cnif_nlbuf *buf, uint16_t type, uint16_t flags,
     struct rtmsg *rtm = cnif_kept_begin(buf, type, flags, sizeof(*rtm), &kept->kept, step);
 
     rtm->rtm_table = table < 256 ? (uint8_t)table : RT_TABLE_UNSPEC;
+    cnif_nlmsg_about(buf, &kept->route.dst);
     if (table >= 256)
         cnif_nlattr_put_u32(buf, RTA_TABLE, table);
     cnif_nlmsg_end(buf);
@@ -113,6 +114,7 @@ void cnif_kept_address_put_add(struct cnif_nlbuf *buf, const struct cnif_kept_ad
                                             sizeof(*ifa), &kept->kept, "restore address of");
 
     ifa->ifa_flags = 0;
+    cnif_nlmsg_about(buf, &kept->address.ip);
     cnif_nlattr_put_u32(buf, IFA_FLAGS, (kept->address.flags & ADDRESS_FLAGS) | flags);
     cnif_nlmsg_end(buf);
 }

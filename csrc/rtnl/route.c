@@ -35,6 +35,7 @@ static void put(struct cnif_nlbuf *buf, uint16_t type, uint16_t flags,
     rtm->rtm_protocol = route->protocol;
     rtm->rtm_scope = route->scope >= 0 ? (uint8_t)route->scope : RT_SCOPE_UNIVERSE;
     rtm->rtm_type = route->type;
+    cnif_nlmsg_about(buf, &route->dst);
     if (route->dst.prefix)
         cnif_nlattr_put(buf, RTA_DST, route->dst.bytes, size);
     if (route->gateway.family)

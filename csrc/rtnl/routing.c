@@ -76,36 +76,17 @@ static bool is_full(const struct batch *batch)
            batch->buf.size - batch->buf.used < MESSAGE_MAX;
 }
 
-static bool is_about_rule(const struct cnif_routing_change *change)
-{
-    return change->step == CNIF_ADD_RULE || change->step == CNIF_DELETE_RULE;
-}
-
-/* Which address a change is about, before the words of its error. */
-static void name_change(const struct cnif_routing_change *change, struct cnif_err *reterr)
-{
-    const struct cnif_ip *ip = is_about_rule(change)            ? &change->rule->src
-                               : change->step == CNIF_ADD_ROUTE ? &change->route.dst
-                                                                : &change->kept->route.dst;
-    char text[INET6_ADDRSTRLEN] = "?";
-
-    (void)inet_ntop(ip->family, ip->bytes, text, sizeof(text));
-    cnif_err_prefix(reterr, "%s %s/%u", is_about_rule(change) ? "from" : "to", text, ip->prefix);
-}
-
 /* Send what was written and note what of it is done. */
 static int flush(struct batch *batch, struct cnif_err *reterr)
 {
-    unsigned failed = batch->buf.count, i;
+    unsigned i;
     int r;
 
     if (!batch->buf.count && !batch->buf.overflow)
         return 0;
-    r = cnif_nlsock_talk(batch->sock, &batch->buf, OBJECT, NULL, NULL, &failed, reterr);
+    r = cnif_nlsock_talk(batch->sock, &batch->buf, OBJECT, NULL, NULL, NULL, reterr);
     for (i = 0; i < batch->buf.count; i++)
         batch->done[batch->places[i]] = !(batch->buf.refused >> i & 1);
-    if (r < 0 && failed < batch->buf.count)
-        name_change(&batch->changes[batch->places[failed]], reterr);
     cnif_nlbuf_reset(&batch->buf);
     return r;
 }
@@ -153,6 +134,8 @@ static int run(struct batch *batch, size_t count, bool whole, struct cnif_err *r
 static int refuse_unkept(const struct cnif_routing_change *changes, size_t count,
                          struct cnif_err *reterr)
 {
+    const struct cnif_ip *dst;
+    char text[INET6_ADDRSTRLEN] = "?";
     size_t i;
 
     for (i = 0; i < count; i++) {
@@ -160,9 +143,10 @@ static int refuse_unkept(const struct cnif_routing_change *changes, size_t count
 
         if (!is_kept || changes[i].kept->kept.size)
             continue;
-        (void)cnif_err_errno(reterr, EMSGSIZE, "change route in " OBJECT);
-        name_change(&changes[i], reterr);
-        return -EMSGSIZE;
+        dst = &changes[i].kept->route.dst;
+        (void)inet_ntop(dst->family, dst->bytes, text, sizeof(text));
+        return cnif_err_errno(reterr, EMSGSIZE, "change route in " OBJECT " (%s/%u)", text,
+                              dst->prefix);
     }
     return 0;
 }

@@ -34,6 +34,7 @@ static void put(struct cnif_nlbuf *buf, uint16_t type, uint16_t flags, const str
         (void)cnif_kept_begin(buf, type, flags, sizeof(struct fib_rule_hdr), &rule->kept, step);
     else
         (void)begin(buf, type, flags, rule, step);
+    cnif_nlmsg_about(buf, &rule->src);
     cnif_nlmsg_end(buf);
 }
 

@@ -267,7 +267,8 @@ static void test_refused_inside(void)
         endpoint.routes = &route;
         endpoint.n_routes = 1;
         CHECK(refused(&host, &endpoint, ENETUNREACH,
-                      "add route to eth0: network is unreachable (Nexthop has invalid gateway)"));
+                      "add route to eth0 (10.9.0.0/16): network is unreachable "
+                      "(Nexthop has invalid gateway)"));
         endpoint.sysctls = &sysctl;
         endpoint.n_sysctls = 1;
         CHECK(refused(&host, &endpoint, ENOENT,

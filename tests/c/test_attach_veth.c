@@ -392,12 +392,13 @@ static void test_refused_inside(void)
     endpoint = container_end();
     endpoint.addresses = addresses;
     endpoint.n_addresses = 2;
-    CHECK(refused(&host, &endpoint, EINVAL, "add address to eth0: invalid argument"));
+    CHECK(refused(&host, &endpoint, EINVAL, "add address to eth0 (10.1.0.6/33): invalid argument"));
     endpoint.n_addresses = 1;
     endpoint.routes = &route;
     endpoint.n_routes = 1;
     CHECK(refused(&host, &endpoint, ENETUNREACH,
-                  "add route to eth0: network is unreachable (Nexthop has invalid gateway)"));
+                  "add route to eth0 (10.9.0.0/16): network is unreachable "
+                  "(Nexthop has invalid gateway)"));
     endpoint.n_routes = 0;
     endpoint.sysctls = sysctls;
     endpoint.n_sysctls = 2;

@@ -158,7 +158,9 @@ int main(void)
     CPU_SET((size_t)sched_getcpu(), &one);
     (void)sched_setaffinity(0, sizeof(one), &one); /* packets keep their order */
     kernel_node_open(&node);
-    kernel_node_run(-1, "ip link add outer up type veth peer name inner && ip link set inner up");
+    /* What is sent before the carrier has settled is dropped. */
+    kernel_node_run(-1, "ip link add outer up type veth peer name inner && ip link set inner up && "
+                        "until ip link show outer | grep -q 'state UP'; do sleep 0.01; done");
     index = (int32_t)if_nametoindex("inner");
     CHECK(cnif_dhcp_open(-1, index, fds, fds + 1, &err) == 0);
     test_filter(fds[0]);

@@ -132,7 +132,7 @@ static void test_too_long(void)
     CHECK(kept.kept.size == 0 && kept.route.oif == 7);
     fake_kernel_open(&fake);
     CHECK(cnif_routing_change(&fake.sock, changes, 2, true, &err) == -EMSGSIZE);
-    CHECK(strcmp(err.msg, "to 10.9.0.0/16: change route in routing tables: message too long") == 0);
+    CHECK(strcmp(err.msg, "change route in routing tables (10.9.0.0/16): message too long") == 0);
     CHECK(!fake_kernel_request(&fake));
     fake_kernel_close(&fake);
 }
@@ -163,8 +163,7 @@ static void test_undo(void)
     acknowledge(0, (const int[]){0, -ENETUNREACH, 0, 0, 0}, 5);
     acknowledge(5, (const int[]){0, 0, -ESRCH, 0}, 4);
     CHECK(cnif_routing_change(&fake.sock, changes, 5, true, &err) == -ENETUNREACH);
-    CHECK(strcmp(err.msg, "to 0.0.0.0/0: add route to routing tables: network is unreachable") ==
-          0);
+    CHECK(strcmp(err.msg, "add route to routing tables (0.0.0.0/0): network is unreachable") == 0);
     CHECK(fake_kernel_request(&fake) && strcmp(fake_kernel_types(&fake), " 32 24 24 25 33") == 0);
     CHECK(fake_kernel_request(&fake) && strcmp(fake_kernel_types(&fake), " 32 24 25 33") == 0);
     CHECK(!fake_kernel_request(&fake) && fake_kernel_left(&fake) == 0);
@@ -197,7 +196,7 @@ static void test_many(void)
     acknowledge(0, codes, MANY);
     acknowledge(MANY, codes, MANY - 1);
     CHECK(cnif_routing_change(&fake.sock, changes, MANY, true, &err) == -ENOBUFS);
-    CHECK(strstr(err.msg, "from 10.1.0.99/32: add rule to"));
+    CHECK(strstr(err.msg, "add rule to routing tables (10.1.0.99/32): "));
     for (i = 0; fake_kernel_request(&fake); i++)
         ;
     CHECK(i == 4 && fake_kernel_left(&fake) == 0);

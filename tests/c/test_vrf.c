@@ -270,7 +270,7 @@ static void test_undo(void)
     acknowledge(-EINVAL); /* one of the routes, which does not keep the other from it */
     acknowledge(0);
     CHECK(join() == -ENETUNREACH);
-    CHECK(strstr(err.msg, "to 10.9.0.0/16: copy route to routing tables: network is unreachable"));
+    CHECK(strstr(err.msg, "copy route to routing tables (10.9.0.0/16): network is unreachable"));
     CHECK(next_is(ADDRESSES) && next_is(ROUTES) && next_is(SET_MASTER) && next_is(ADDRESSES));
     CHECK(next_is(COPY_TWO) && next_is(TAKE_BACK) && next_is(SET_MASTER));
     CHECK(next_is(ADDRESSES) && next_is(ADD) && next_is(COPY_TWO));

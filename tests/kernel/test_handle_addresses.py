@@ -101,7 +101,8 @@ def test_a_dump_of_addresses_has_their_attributes(linked: Linked) -> None:
     assert v6.flags & IFA_F_NODAD
     assert not v6.flags & IFA_F_TENTATIVE
     assert (v4.scope, lo.scope, lo.index) == (UNIVERSE, 254, 1)
-    assert repr(v4) == f"<Address 0a010002/16 on {linked.br0}>"
+    assert repr(v4) == f"<Address 10.1.0.2/16 on {linked.br0}>"
+    assert [str(address) for address in (v4, v6)] == ["10.1.0.2/16", "fd00::2/64"]
 
 
 def test_dumps_of_addresses_are_filtered(linked: Linked) -> None:
@@ -122,7 +123,8 @@ def test_an_address_is_there_once(linked: Linked) -> None:
         assert handle.has_address(index, address)
         error = refusal(lambda address=address: handle.add_address(index, address))
         assert isinstance(error, FileExistsError)
-        assert str(error).startswith(f"add address to link with index {index}: file exists")
+        said = f"add address to link with index {index} ({address}): file exists"
+        assert str(error).startswith(said)
         handle.delete_address(index, address)
         assert not handle.has_address(index, address)
         error = refusal(lambda address=address: handle.delete_address(index, address))
@@ -213,8 +215,11 @@ def test_a_dump_of_routes_has_their_attributes(linked: Linked) -> None:
     assert (route.family, route.oif, route.priority) == (4, linked.br0, 7)
     assert (route.mtu, route.advmss, route.scope) == (1400, 1300, UNIVERSE)
     assert (route.protocol, route.type) == (4, 1)
-    assert repr(route) == f"<Route 00000000/0 dev {linked.br0}>"
-    assert found["::/0", "fd00::1", MAIN].family == 6
+    assert repr(route) == f"<Route 0.0.0.0/0 dev {linked.br0}>"
+    assert (route.destination, route.via) == ("0.0.0.0/0", "10.1.0.1")
+    six = found["::/0", "fd00::1", MAIN]
+    assert (six.family, six.destination, six.via) == (6, "::/0", "fd00::1")
+    assert found["10.1.0.0/16", None, MAIN].via == ""
     assert found["10.1.0.0/16", None, MAIN].scope == LINK
 
 
@@ -247,11 +252,11 @@ def test_a_route_is_there_once(linked: Linked) -> None:
         handle.add_route(dst, gateway=gateway)
         error = refusal(lambda d=dst, g=gateway: handle.add_route(d, gateway=g))
         assert isinstance(error, FileExistsError)
-        assert str(error) == "add route to routing table: file exists"
+        assert str(error) == f"add route to routing table ({dst}): file exists"
         handle.delete_route(dst)
         error = refusal(lambda d=dst: handle.delete_route(d))
         assert isinstance(error, FileNotFoundError)
-        assert str(error).startswith("delete route from routing table: no such process")
+        assert str(error).startswith(f"delete route from routing table ({dst}): no such process")
 
 
 def test_only_the_matching_route_is_deleted(linked: Linked) -> None:
@@ -286,7 +291,7 @@ def test_refused_routes_say_why(
 ) -> None:
     """A route the kernel refuses is an error with the kernel's words."""
     error = refusal(lambda: linked.handle.add_route(dst, **arguments))
-    assert str(error).startswith(f"add route to routing table: {message}")
+    assert str(error).startswith(f"add route to routing table ({dst}): {message}")
 
 
 def test_gateways_are_of_the_routes_family(linked: Linked) -> None:

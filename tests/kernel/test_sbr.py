@@ -113,9 +113,9 @@ def test_no_address_of_the_interface(node: Node, pod: Container) -> None:
 @pytest.mark.parametrize(
     ("ips", "keys", "words"),
     [
-        ([V4, {**V6, "gateway": "fd77::1"}], {}, "to ::/0: add route to routing tables: "),
+        ([V4, {**V6, "gateway": "fd77::1"}], {}, "add route to routing tables (::/0): "),
         ([V4, {**V4, "gateway": "10.77.0.1"}], {}, "network is unreachable"),
-        ([{**V4, "address": "10.1.0.6/24"}], {"addSourceHints": True}, "to 10.1.0.0/24: add"),
+        ([{**V4, "address": "10.1.0.6/24"}], {"addSourceHints": True}, "add route to routing tables (10.1.0.0/24): "),
         ([V4], {"table": 0}, "invalid table 0"),
         ([V4], {"table": -1}, "invalid table -1"),
         ([V4], {"table": 2**32}, "invalid table 4294967296"),

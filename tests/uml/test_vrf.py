@@ -221,7 +221,7 @@ def test_a_vrf_that_is_taken_back(node: Node, pod: Container) -> None:
     node.ip("-n pod addr add fd77::5/128 dev lo nodad")
     node.ip("-n pod -6 route add fd78::/64 via fd01::1 src fd77::5")
     before = links(node, pod), addresses(node), routes(node, "main")
-    with pytest.raises(CNIError, match="to fd78::/64: copy route to routing tables"):
+    with pytest.raises(CNIError, match=r"copy route to routing tables \(fd78::/64\)"):
         call(plugins.add, conf())
     assert (links(node, pod), addresses(node), routes(node, "main")) == before
 

@@ -33,6 +33,8 @@ class Route:
     dst: bytes
     prefixlen: int
     gateway: bytes | None
+    destination: str
+    via: str
     source: bytes | None
     oif: int
     table: int

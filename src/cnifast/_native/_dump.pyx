@@ -6,13 +6,23 @@ from libc.stdint cimport uint8_t, uintptr_t
 
 from cnifast._native.rtnl cimport cnif_ip, cnif_link, cnif_route
 
+cdef extern from "arpa/inet.h" nogil:
+    const char *inet_ntop(int family, const void *src, char *dst, unsigned int size)
+
 cdef enum:
     INET = 2
     INET6 = 10
+    TEXT_MAX = 46  # INET6_ADDRSTRLEN
 
 
 cdef object _packed(const cnif_ip *ip):
     return PyBytes_FromStringAndSize(<const char *>ip.bytes, 16 if ip.family == INET6 else 4)
+
+
+cdef str _text(const cnif_ip *ip):
+    cdef char room[TEXT_MAX]
+    inet_ntop(INET6 if ip.family == INET6 else INET, ip.bytes, room, TEXT_MAX)
+    return room.decode("ascii")
 
 
 cdef int _family(const cnif_ip *ip):
@@ -149,7 +159,11 @@ cdef class Link:
 
 
 cdef class Route:
-    """A route (RTM_NEWROUTE, linux/rtnetlink.h); ``dst`` and ``gateway`` are in network order."""
+    """A route (RTM_NEWROUTE, linux/rtnetlink.h).
+
+    ``dst``, ``gateway`` and ``source`` are in network order; ``destination`` and ``via`` are the
+    first two as text, such as "10.1.0.0/16" and "10.1.0.1", "" for no gateway.
+    """
 
     cdef cnif_route c
 
@@ -168,6 +182,14 @@ cdef class Route:
     @property
     def gateway(self):
         return _packed(&self.c.gateway) if self.c.gateway.family else None
+
+    @property
+    def destination(self):
+        return f"{_text(&self.c.dst)}/{self.c.dst.prefix}"
+
+    @property
+    def via(self):
+        return _text(&self.c.gateway) if self.c.gateway.family else ""
 
     @property
     def source(self):
@@ -206,7 +228,7 @@ cdef class Route:
         return self.c.type
 
     def __repr__(self):
-        return f"<Route {self.dst.hex()}/{self.c.dst.prefix} dev {self.c.oif}>"
+        return f"<Route {self.destination} dev {self.c.oif}>"
 
 
 def links(uintptr_t array, Py_ssize_t count):

@@ -17,7 +17,6 @@ from cnifast.invoke import node
 from cnifast.kernel import Handle, NetNS, netns
 from cnifast.kernel.lasting import lasting
 from cnifast.kernel.nft import NftSocket
-from cnifast.protocol.ip import format_ip
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -125,16 +124,10 @@ def _show(handle: Handle) -> None:
         state = "up" if link.is_up else "down"
         print(f"  {link.name:5} {link.kind or 'device':7} {state:5} mtu {link.mtu:<6} {link.mac}")
         for address in handle.addresses(index=link.index):
-            print(f"  {'':5} {_text(address.packed)}/{address.prefixlen}")
+            print(f"  {'':5} {address}")
     for route in handle.routes(table=MAIN_TABLE):
         if route.gateway:
-            target = f"{_text(route.dst)}/{route.prefixlen}"
-            print(f"  {target} via {_text(route.gateway)} dev {names[route.oif]}")
-
-
-def _text(packed: bytes) -> str:
-    """Return an address as text."""
-    return format_ip(4 if len(packed) == 4 else 6, int.from_bytes(packed, "big"))
+            print(f"  {route.destination} via {route.via} dev {names[route.oif]}")
 
 
 def _left() -> Iterator[str]:

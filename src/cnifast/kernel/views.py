@@ -7,6 +7,7 @@ process that handles one call is spared its import.
 from __future__ import annotations
 
 from cnifast._native import ffi
+from cnifast.protocol.ip import format_cidr
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -73,7 +74,10 @@ class LinkView:
 
 
 class Address:
-    """An IP address on a link (RTM_NEWADDR, linux/if_addr.h); ``packed`` is in network order."""
+    """An IP address on a link (RTM_NEWADDR, linux/if_addr.h); ``packed`` is in network order.
+
+    As text it is what `Handle.add_address` takes, such as "10.1.0.5/16".
+    """
 
     __slots__ = ("family", "flags", "index", "packed", "prefixlen", "scope")
 
@@ -85,5 +89,8 @@ class Address:
         self.flags: int = struct.flags
         self.scope: int = struct.scope
 
+    def __str__(self) -> str:
+        return format_cidr(self.family, int.from_bytes(self.packed, "big"), self.prefixlen)
+
     def __repr__(self) -> str:
-        return f"<Address {self.packed.hex()}/{self.prefixlen} on {self.index}>"
+        return f"<Address {self} on {self.index}>"
