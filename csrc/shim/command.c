@@ -15,14 +15,19 @@ static const struct {
     uint32_t number;
 } signals[] = {{"SIGHUP", 1}, {"SIGINT", 2}, {"SIGTERM", 15}};
 
-static char request_room[SHIM_HEADER_SIZE + SHIM_PREFIX_MAX] __attribute__((aligned(16)));
+/* Of the request, and then of an answer, which may be longer. */
+static char request_room[SHIM_HEADER_SIZE + SHIM_PAYLOAD_MAX] __attribute__((aligned(16)));
+static char *const *arguments;
+static char **environment;
 static const char *command;
+static bool settling; /* the settings are being read */
 static int signal_fd = -1;
+static uint32_t taken; /* the signal that is to end us, once the service knows of it */
 
 /* One line on standard error, as the Python program writes it. */
 _Noreturn static void end(int exit_code, const char *const parts[], enum shim_code code)
 {
-    static char room[4096];
+    static char room[8192];
     struct shim_buf b = {.data = room, .size = sizeof(room)};
 
     shim_put_text(&b, "cnifast ");
@@ -40,21 +45,44 @@ _Noreturn static void end(int exit_code, const char *const parts[], enum shim_co
     sys_exit(exit_code);
 }
 
+_Noreturn static void become_python(void)
+{
+    static char program[4096];
+    char room[24];
+    long rc;
+
+    settling = false;
+    if (!shim_beside(PROGRAM, program, sizeof(program)))
+        SHIM_FAIL(SHIM_INTERNAL, "cannot find out where this program is");
+    rc = sys_execve(program, arguments, environment);
+    SHIM_FAIL(SHIM_INTERNAL, "cannot start ", program, ": ", shim_errno_name(-rc, room));
+}
+
 void shim_fail(enum shim_code code, const char *const parts[])
 {
+    if (settling)
+        become_python(); /* which looks at the words first, and then says the same */
     end(1, parts, code);
 }
 
-_Noreturn static void interrupted(uint32_t number)
+/* A signal ended us; `left` is what the service is still at. */
+_Noreturn static void interrupted(bool left)
 {
-    const char *name = "a signal";
+    int status = EXIT_SIGNAL + (int)taken;
+    const char *name = "";
 
     for (size_t i = 0; i < sizeof(signals) / sizeof(signals[0]); i++)
-        if (signals[i].number == number)
+        if (signals[i].number == taken)
             name = signals[i].name;
-    end(EXIT_SIGNAL + (int)number,
-        (const char *const[]){"interrupted by ", name, ", and the service undoes what it had begun",
-                              NULL},
+    if (!left)
+        end(status, (const char *const[]){"interrupted by ", name, NULL}, 0);
+    if (shim_streq(command, "add"))
+        end(status,
+            (const char *const[]){"interrupted by ", name,
+                                  ", and the service undoes what it had begun", NULL},
+            0);
+    end(status,
+        (const char *const[]){"interrupted by ", name, ", but the service goes on with it", NULL},
         0);
 }
 
@@ -64,18 +92,18 @@ _Noreturn static void interrupted(uint32_t number)
  */
 void shim_await(int fd)
 {
-    const struct sys_timespec grace = {.sec = GRACE_SECONDS};
+    struct sys_timespec grace = {.sec = GRACE_SECONDS}; /* the kernel writes what is left of it */
     struct sys_pollfd fds[2] = {{.fd = fd, .events = SYS_POLLIN},
                                 {.fd = signal_fd, .events = SYS_POLLIN}};
     struct sys_signal signal = {0};
 
     for (;;) {
-        long n = sys_ppoll(fds, 2, signal.number ? &grace : NULL);
+        long n = sys_ppoll(fds, 2, taken ? &grace : NULL);
 
         if (n == -EINTR)
             continue;
         if (n == 0)
-            interrupted(signal.number);
+            interrupted(true);
         if (n < 0 || fds[0].revents)
             return;
         if (sys_read(signal_fd, &signal, sizeof(signal)) == sizeof(signal)) {
@@ -84,6 +112,7 @@ void shim_await(int fd)
             struct sys_msghdr msg = {.iov = &iov, .iovlen = 1};
 
             (void)sys_sendmsg(fd, &msg);
+            taken = signal.number;
             fds[1].fd = -1;
         }
     }
@@ -106,53 +135,55 @@ static bool is_of_networks(const char *word)
 }
 
 /* The signals that end us; one that is ignored would be taken all the same once it is blocked. */
-static uint64_t ending(void)
+static uint64_t ending(uint64_t blocked)
 {
     uint64_t set = 0;
 
     for (size_t i = 0; i < sizeof(signals) / sizeof(signals[0]); i++)
         if (!sys_ignores((int)signals[i].number))
             set |= SIGNAL(signals[i].number);
-    return set;
+    return set & ~blocked;
 }
 
 /* Returns where the service is not to do it. */
-static void hand_over(char *const argv[], char **envp)
+static void hand_over(void)
 {
     static struct shim_call call;
-    uint64_t taken = ending();
+    uint64_t set, before = 0;
     const char *why;
 
     call.plugin = "cnifast";
-    call.envp = envp;
+    call.envp = environment;
     call.flags = SHIM_FLAG_COMMAND;
+    settling = true;
     shim_settle(&call);
+    settling = false;
     if (call.mode == SHIM_MODE_OFF)
         return;
     call.request.data = request_room;
-    call.request.size = sizeof(request_room);
-    shim_request_begin(&call.request, CNIF_BUILD, call.plugin, envp, shim_env_of_command);
-    for (argv++; *argv; argv++)
-        shim_put_string(&call.request, *argv);
+    call.request.size = SHIM_HEADER_SIZE + SHIM_PREFIX_MAX;
+    shim_request_begin(&call.request, CNIF_BUILD, call.plugin, environment, shim_env_of_command);
+    for (char *const *word = arguments + 1; *word; word++)
+        shim_put_string(&call.request, *word);
     call.fits = !call.request.overflow;
-    (void)sys_sigprocmask(SYS_SIG_BLOCK, taken);
-    signal_fd = (int)sys_signalfd(taken);
+    call.request.size = sizeof(request_room);
+    (void)sys_sigprocmask(SYS_SIG_BLOCK, NULL, &before);
+    set = ending(before);
+    (void)sys_sigprocmask(SYS_SIG_BLOCK, &set, NULL);
+    signal_fd = (int)sys_signalfd(set);
     (void)shim_forward(&call, &why);
-    (void)sys_sigprocmask(SYS_SIG_UNBLOCK, taken);
+    if (taken)
+        interrupted(false);
+    (void)sys_sigprocmask(SYS_SIG_SETMASK, &before, NULL);
 }
 
 int shim_main(char *const argv[], char **envp)
 {
-    static char program[4096];
-    char room[24];
-    long rc;
-
     shim_fill_stdio();
+    arguments = argv;
+    environment = envp;
     command = argv[0] && argv[1] ? argv[1] : "";
     if (is_of_networks(command))
-        hand_over(argv, envp);
-    if (!shim_beside(PROGRAM, program, sizeof(program)))
-        SHIM_FAIL(SHIM_INTERNAL, "cannot find out where this program is");
-    rc = sys_execve(program, argv, envp);
-    SHIM_FAIL(SHIM_INTERNAL, "cannot start ", program, ": ", shim_errno_name(-rc, room));
+        hand_over();
+    become_python();
 }

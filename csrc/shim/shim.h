@@ -6,7 +6,8 @@
  *
  * Not a place for CNI semantics: a plugin answers VERSION and says what it is;
  * all else is decided in Python.  They take no memory from the kernel beyond
- * their own image, and never have a call run twice.
+ * their own image, and run themselves only what the service says it has not done,
+ * or has undone.
  */
 #ifndef CNIF_SHIM_SHIM_H
 #define CNIF_SHIM_SHIM_H

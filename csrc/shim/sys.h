@@ -26,7 +26,7 @@
 #define SYS_POLLIN       1
 #define SYS_SIG_IGN      1
 #define SYS_SIG_BLOCK    0
-#define SYS_SIG_UNBLOCK  1
+#define SYS_SIG_SETMASK  2
 #define SYS_SIGSET_SIZE  8
 
 struct sys_iovec {
@@ -184,14 +184,14 @@ static inline long sys_peer(int fd, struct sys_ucred *ret_cred)
     return sys_call(__NR_getsockopt, fd, SOL_SOCKET, SO_PEERCRED, (long)ret_cred, (long)&len);
 }
 
-static inline long sys_ppoll(struct sys_pollfd *fds, size_t n, const struct sys_timespec *limit)
+static inline long sys_ppoll(struct sys_pollfd *fds, size_t n, struct sys_timespec *limit)
 {
     return sys_call(__NR_ppoll, (long)fds, (long)n, (long)limit, 0, SYS_SIGSET_SIZE);
 }
 
-static inline long sys_sigprocmask(int how, uint64_t set)
+static inline long sys_sigprocmask(int how, const uint64_t *set, uint64_t *ret_before)
 {
-    return sys_call(__NR_rt_sigprocmask, how, (long)&set, 0, SYS_SIGSET_SIZE, 0);
+    return sys_call(__NR_rt_sigprocmask, how, (long)set, (long)ret_before, SYS_SIGSET_SIZE, 0);
 }
 
 static inline int sys_ignores(int signal)

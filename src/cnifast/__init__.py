@@ -1,3 +1,3 @@
 """CNI plugins with a native core."""
 
-__version__ = "0.1.0"
+__version__ = "0.2.0"

@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import contextlib
 import fcntl
+import json
 import os
 import shutil
 import signal
+import socket
 import subprocess
 import time
 from pathlib import Path
@@ -14,6 +16,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
+from cnifast.protocol import wire
 from helpers import ways
 from helpers.networks import BRIDGE, CACHE, MYNET, NETDIR, NETNS, STORE, Shell, taken, write
 from helpers.script import script
@@ -242,6 +245,114 @@ def test_other_files_in_other_mounts(node: Node, service: Service, shell: Shell,
     assert "eth0" in node.link_names(node.containers["blue"]) or path == "/run/netns"
 
 
+def test_files_mounted_over(node: Node, service: Service, shell: Shell) -> None:
+    """A file that the caller sees another one for, or beside it, counts as that other one."""
+    other = json.dumps({**MYNET, "plugins": [{**BRIDGE, "bridge": "mine0"}]})
+    Path("/run/mine").write_text(other)
+    path = f"{NETDIR}/10-mynet.conflist"
+    done = elsewhere(shell, f"mount --bind /run/mine {path}", "add", "mynet", NETNS)
+    assert (done.returncode, done.stderr) == (0, "")
+    assert "mine0" in node.link_names()
+    assert "cni0" not in node.link_names()
+    assert refused(service, f"{path} is of the caller's mount namespace")
+    elsewhere(shell, f"mount --bind /run/mine {path}", "del", "mynet", NETNS)
+    assert_nothing_left(node)
+
+
+def test_results_mounted_over(service: Service, shell: Shell) -> None:
+    """The result is kept where the caller keeps results."""
+    Path("/run/results").mkdir()
+    CACHE.mkdir(parents=True, exist_ok=True)
+    setup = f"mount --bind /run/results {CACHE}"
+    assert elsewhere(shell, setup, "add", "mynet", NETNS).returncode == 0
+    assert refused(service, f"{CACHE} is of the caller's mount namespace")
+    assert len(list(Path("/run/results").iterdir())) == 1
+    assert list(CACHE.iterdir()) == []
+
+
+def within(shell: Shell, *words: str, **env: str) -> subprocess.CompletedProcess[str]:
+    """Run the command within the container's network namespace."""
+    return subprocess.run(
+        ["nsenter", f"--net={NETNS}", ways.COMMAND, *words],
+        env={**shell.env, **env},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+
+
+def test_paths_of_the_callers_process(node: Node, service: Service, shell: Shell) -> None:
+    """A path that leads each process to something of its own leads to the caller's."""
+    Path("/run/link").symlink_to("/proc/self/ns")
+    for path in ("/proc/self/ns/net", "/proc/thread-self/ns/net", "/run/link/net"):
+        done = within(shell, "add", "mynet", path)
+        assert (done.returncode, "(code 8)" in done.stderr) == (1, True), done.stderr
+    with open(NETNS) as opened:
+        path = f"/dev/fd/{opened.fileno()}"
+        done = subprocess.run(
+            [ways.COMMAND, "add", "mynet", path],
+            env=shell.env,
+            pass_fds=[opened.fileno()],
+            capture_output=True,
+            text=True,
+            check=False,
+        )
+    assert (done.returncode, done.stderr) == (0, "")
+    assert "eth0" in node.link_names(node.containers["blue"])
+    assert refused(service, "is of the caller's process")
+
+
+def test_environment_of_the_caller(service: Service, shell: Shell) -> None:
+    """What the caller's environment allows, and nobody else's, is allowed."""
+    assert "(code 8)" in within(shell, "add", "mynet", NETNS).stderr
+    done = within(shell, "add", "mynet", NETNS, CNI_NETNS_OVERRIDE="1")
+    assert (done.returncode, done.stderr) == (0, "")
+    done = within(shell, "del", "mynet", NETNS, CNI_NETNS_OVERRIDE="1")
+    assert (done.returncode, done.stderr) == (0, "")
+    wait_for(lambda: len(answered(service)) == 3)
+
+
+def test_program_in_a_later_network(
+    node: Node, service: Service, shell: Shell, tmp_path: Path
+) -> None:
+    """That a later network takes a program is known before the first one is attached."""
+    script(tmp_path, "echo '{}'", "third")
+    write("20-third.conf", {"cniVersion": "1.0.0", "name": "third", "type": "third"})
+    shell.env["CNI_PATH"] += f":{tmp_path}"
+    shell.ok("add", "--all", NETNS)
+    assert taken() == ["10.22.0.2"]
+    assert refused(service, "third has to be executed where the caller is")
+    shell.ok("del", "--all", NETNS)
+    assert_nothing_left(node)
+
+
+@pytest.mark.parametrize("count", [200, 1500])
+def test_long_answer(service: Service, shell: Shell, count: int) -> None:
+    """A result of any size that is allowed is printed whole."""
+    routes = [{"dst": f"10.{100 + i // 256}.{i % 256}.0/24"} for i in range(count)]
+    ipam = {**BRIDGE["ipam"], "routes": routes}
+    write("10-mynet.conflist", {**MYNET, "plugins": [{**BRIDGE, "ipam": ipam}]})
+    result = json.loads(shell.ok("add", "mynet", NETNS))
+    assert len(result["routes"]) == count
+    shell.ok("del", "mynet", NETNS)
+    wait_for(lambda: len(answered(service)) == 2)
+
+
+def test_pipe_among_configurations(service: Service, shell: Shell) -> None:
+    """What is no file is not waited for."""
+    os.mkfifo(NETDIR / "05-pipe.conflist")
+    assert "a pipe is no file" in shell.refused("status", "mynet")
+    wait_for(lambda: len(answered(service)) == 1)
+
+
+def test_settings_without_meaning(shell: Shell) -> None:
+    """They are no reason not to say how a command is written, and are told otherwise."""
+    assert shell.ok("add", "--help", CNIFAST_SERVICE="maybe").startswith("usage: ")
+    assert shell.run("add", CNIFAST_SERVICE="maybe").returncode == 2
+    said = shell.refused("add", "mynet", NETNS, CNIFAST_SERVICE="maybe" * 2000)
+    assert said.endswith("maybe (code 4)")
+
+
 # -- ending it -------------------------------------------------------------------------------------
 
 
@@ -280,6 +391,8 @@ def begun(shell: Shell, *words: str, setting: str = "--default-signal") -> subpr
 
 def waits(process: subprocess.Popen[str], *, told: bool) -> bool:
     """Tell whether the program waits for the service, as long as it takes, or after a signal."""
+    if process.poll() is not None:
+        return True  # it waited no longer
     call = Path(f"/proc/{process.pid}/syscall").read_text().split()
     return call[0] == PPOLL and (call[3] != "0x0") == told
 
@@ -327,6 +440,72 @@ def test_signal_while_it_takes_long(node: Node, service: Service, shell: Shell) 
     assert_nothing_left(node)
 
 
+@pytest.mark.parametrize("words", [("del", "mynet", NETNS), ("gc", "mynet", "--none-valid")])
+def test_signal_while_detaching(
+    node: Node, service: Service, shell: Shell, words: tuple[str, ...]
+) -> None:
+    """What takes away is not undone, and goes on: the program says that."""
+    shell.ok("add", "mynet", NETNS)
+    with held("mynet") as let_go:
+        process = begun(shell, *words)
+        process.terminate()
+        _, err = process.communicate(timeout=SECONDS)
+        assert err == (
+            f"cnifast {words[0]}: interrupted by SIGTERM, but the service goes on with it\n"
+        )
+        assert process.returncode == 128 + signal.SIGTERM
+        let_go()
+    wait_for(lambda: bool(answered(service, f'"{words[0]} ')))
+    assert_nothing_left(node)
+
+
+def test_signal_before_the_service_looks(node: Node, service: Service, shell: Shell) -> None:
+    """A signal may come while the command waits to be taken."""
+    os.kill(service.pid, signal.SIGSTOP)
+    process = subprocess.Popen(
+        ["env", "--default-signal", ways.COMMAND, "add", "mynet", NETNS],
+        env=shell.env,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+    )
+    wait_for(lambda: waits(process, told=False))
+    process.terminate()
+    wait_for(lambda: waits(process, told=True))
+    os.kill(service.pid, signal.SIGCONT)
+    _, err = process.communicate(timeout=SECONDS)
+    assert err.split(",")[0].strip() == "cnifast add: interrupted by SIGTERM"
+    assert process.returncode == 128 + signal.SIGTERM
+    # Where the program was gone by then, its process could not be looked at.
+    wait_for(lambda: bool(answered(service)) or any("event=cold" in line for line in service.log))
+    assert "eth0" not in node.link_names(node.containers["blue"])
+    assert (node.strays(), taken()) == ([], [])
+
+
+def test_signal_before_a_process_takes_over(shell: Shell, tmp_path: Path) -> None:
+    """A signal that came before the service left the command to a process ends it."""
+    path = tmp_path / "run" / "s"
+    path.parent.mkdir(mode=0o700)
+    env = {**shell.env, "CNIFAST_SOCKET": str(path)}
+    with socket.socket(socket.AF_UNIX) as listener:
+        listener.bind(str(path))
+        listener.listen()
+        process = subprocess.Popen(
+            ["env", "--default-signal", ways.COMMAND, "status", "mynet"],
+            env=env,
+            stderr=subprocess.PIPE,
+            text=True,
+        )
+        with listener.accept()[0] as conn:
+            wait_for(lambda: waits(process, told=False))
+            process.terminate()
+            wait_for(lambda: waits(process, told=True))
+            conn.sendall(wire.encode_run_cold("so"))
+            _, err = process.communicate(timeout=SECONDS)
+    assert err.split(",")[0].strip() == "cnifast status: interrupted by SIGTERM"
+    assert process.returncode == 128 + signal.SIGTERM
+
+
 def test_killed(node: Node, service: Service, shell: Shell) -> None:
     """Nobody is there any more: what was begun is undone."""
     with held("mynet") as let_go:
@@ -339,10 +518,11 @@ def test_killed(node: Node, service: Service, shell: Shell) -> None:
     assert_nothing_left(node)
 
 
-def test_ignored_signal(node: Node, shell: Shell) -> None:
-    """What the caller has the command ignore, as nohup does, ends nothing."""
+@pytest.mark.parametrize("setting", ["--ignore-signal=HUP", "--block-signal=HUP"])
+def test_ignored_signal(node: Node, shell: Shell, setting: str) -> None:
+    """What the caller has the command ignore, as nohup does, or block, ends nothing."""
     with held("mynet") as let_go:
-        process = begun(shell, "add", "mynet", NETNS, setting="--ignore-signal=HUP")
+        process = begun(shell, "add", "mynet", NETNS, setting=setting)
         process.send_signal(signal.SIGHUP)
         let_go()
         _, err = process.communicate(timeout=SECONDS)

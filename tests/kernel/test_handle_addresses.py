@@ -163,7 +163,10 @@ def test_a_missing_link_is_not_found(linked: Linked) -> None:
     """Nothing can be set on a link that is not there, nor asked of it."""
     handle = linked.handle
     calls: list[tuple[Callable[[], object], str]] = [
-        (lambda: handle.add_address(4711, "10.1.0.5/16"), "add address to link with index 4711"),
+        (
+            lambda: handle.add_address(4711, "10.1.0.5/16"),
+            "add address to link with index 4711 (10.1.0.5/16)",
+        ),
         (lambda: handle.addresses(index=4711), "dump addresses"),
         (lambda: handle.addresses(index=4711, family=6), "dump addresses"),
         (lambda: handle.has_address(4711, "10.1.0.5/16"), "dump addresses"),

@@ -27,7 +27,9 @@ def _mounts() -> tuple[int, int]:
 
 def frame(bench: Bench, *, netns: bool = False) -> bytes:
     """Return a request in order."""
-    request = wire.WireRequest(_mounts(), "0.1.0", "noop", bench.env(), bench.conf(), netns=netns)
+    request = wire.WireRequest(
+        _mounts(), __version__, "noop", bench.env(), bench.conf(), netns=netns
+    )
     return wire.encode_request(request)
 
 
@@ -204,7 +206,7 @@ def test_reader_that_does_not_read_is_given_up(bench: Bench) -> None:
     """A caller that never takes its answer costs a thread a few seconds, not its life."""
     service = bench.serve("--threads", "1")
     conf = bench.conf({"size": 1_000_000})
-    request = wire.WireRequest(_mounts(), "0.1.0", "big", bench.env(), conf)
+    request = wire.WireRequest(_mounts(), __version__, "big", bench.env(), conf)
     with connected(service) as sock, descriptors(1) as fds:
         socket.send_fds(sock, [wire.encode_request(request)], fds)
         assert "sent=False" in service.wait_log("event=call")

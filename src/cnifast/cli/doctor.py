@@ -61,12 +61,13 @@ def examine(directory: str) -> Iterator[Finding]:
     if settings.mode != "required":
         yield _cold()
     yield os.path.exists(BINARY), "binary", BINARY
-    weak = weakness(os.path.abspath(sys.executable), SCRIPT) or way_weakness(directory)
+    open_way = way_weakness(directory)
+    weak = weakness(os.path.abspath(sys.executable), SCRIPT) or open_way
     yield not weak, "owner", weak or "nobody but root can change binaries, or what they run"
     known: dict[tuple[str, str], str] = {}
     for name in NAMES:
         path = os.path.join(directory, name)
-        weak = _weakness(path, known)
+        weak = _weakness(path, known) or ("" if open_way else way_weakness(path))
         yield _usable(path) and not weak, name, "; ".join(filter(None, [describe(path), weak]))
 
 

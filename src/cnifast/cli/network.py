@@ -97,6 +97,10 @@ class Caller:
         self.ending = ending
         self.cni = CNIConfig(plugin_path(env), exec_)
 
+    def meant(self, nets: list[NetworkConfigList]) -> list[NetworkConfigList]:
+        """Return the networks that a command is about, before anything is done with them."""
+        return nets
+
 
 def main(command: str, arguments: Sequence[str]) -> int:
     """Run a command; return the exit status."""
@@ -310,10 +314,15 @@ def container_id(netns: str) -> str:
 
 def _named(caller: Caller, options: Options) -> list[tuple[NetworkConfigList, str]]:
     """Return the networks that are meant, with the names of their interfaces."""
-    directory = netdir(caller.env)
     if options.all:
-        return interfaces(load_all(directory))
-    return [(load_network_conf(directory, options.network), _ifname(caller, options))]
+        return interfaces(caller.meant(load_all(netdir(caller.env))))
+    return [(_network(caller, options), _ifname(caller, options))]
+
+
+def _network(caller: Caller, options: Options) -> NetworkConfigList:
+    """Return the network that is meant."""
+    [net] = caller.meant([load_network_conf(netdir(caller.env), options.network)])
+    return net
 
 
 def _ifname(caller: Caller, options: Options) -> str:
@@ -433,7 +442,8 @@ def _remembered(
     for known in caller.cni.get_cached_attachments(_owner(options)):
         wanted = (known.network, known.rt.ifname)
         if options.all or wanted == (options.network, _ifname(caller, options)):
-            yield known.load(), known.rt
+            [net] = caller.meant([known.load()])
+            yield net, known.rt
 
 
 def _check(caller: Caller, options: Options) -> str:
@@ -445,14 +455,13 @@ def _check(caller: Caller, options: Options) -> str:
 
 def _gc(caller: Caller, options: Options) -> str:
     """Release what belongs to no valid attachment."""
-    net = load_network_conf(netdir(caller.env), options.network)
-    caller.cni.gc_network_list(net, options.valid)
+    caller.cni.gc_network_list(_network(caller, options), options.valid)
     return ""
 
 
 def _status(caller: Caller, options: Options) -> str:
     """Say nothing when an attachment would be possible."""
-    caller.cni.get_status_network_list(load_network_conf(netdir(caller.env), options.network))
+    caller.cni.get_status_network_list(_network(caller, options))
     return ""
 
 

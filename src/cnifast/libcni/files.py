@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 
+from cnifast.invoke.files import read
 from cnifast.libcni.conf import (
     ConfigError,
     conf_from_bytes,
@@ -183,7 +184,8 @@ def _read(path: str) -> bytes:
         ConfigError: it cannot be read.
     """
     try:
-        with open(path, "rb") as file:
-            return file.read()
+        return read(path)
     except OSError as e:
         raise ConfigError(f"error reading {path}: {e.strerror}") from e
+    except ValueError as e:
+        raise ConfigError(f"error reading {e}") from None

@@ -11,6 +11,8 @@ from cnifast.protocol import versions
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+
     from cnifast.invoke.call import Args
     from cnifast.protocol.request import Place
 
@@ -18,17 +20,19 @@ if TYPE_CHECKING:
 class ServedExec:
     """Runs our own plugins in this process on behalf of another one.
 
-    Programs are not executed: whoever needs one is told, before anything is done, that the command
-    has to run where it was given.
+    Programs are not executed: whoever needs one is told that the command has to run where it was
+    given.
 
     Args:
         place: where the command takes effect; it says nothing of a container.
+        env: the environment of whoever gave it.
     """
 
-    __slots__ = ("_place",)
+    __slots__ = ("_env", "_place")
 
-    def __init__(self, place: Place) -> None:
+    def __init__(self, place: Place, env: Mapping[str, str]) -> None:
         self._place = place
+        self._env = env
 
     def find_in_path(self, plugin: str, path: str) -> str:
         """Return nothing for a plugin of ours, which is not executed.
@@ -41,6 +45,7 @@ class ServedExec:
 
     def call(self, args: Args) -> InProcessCall:
         """Begin a command."""
+        args.base = self._env
         netns = open_netns(args.netns)
         host = self._place.host_netns
         home = identify() if host is None else identify(host)

@@ -10,7 +10,8 @@ A REQUEST with FLAG_COMMAND is no call of a plugin but a command of networks, su
 its stdin is the command's words, each of which ends in NUL, and its exit code says where its output
 belongs: 0 to standard output, others to standard error.  No descriptors come with it.
 
-All integers are little-endian.  One request and one response go over a connection.  The file
+All integers are little-endian.  One request and one response go over a connection; behind a command
+may come one byte before that is answered, the number of a signal that is to end it.  The file
 descriptors that come with a request (standard error and, when FLAG_NETNS is set, the container's
 network namespace) are the socket's business.
 """

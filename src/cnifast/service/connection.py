@@ -37,12 +37,13 @@ class Connection:
     request.
     """
 
-    __slots__ = ("_deadline", "_intake", "_sock")
+    __slots__ = ("_deadline", "_intake", "_said", "_sock")
 
     def __init__(self, intake: Intake) -> None:
         self._intake = intake
         self._sock: socket.socket | None = None
         self._deadline = 0.0
+        self._said: int | None = None
 
     @property
     def pid(self) -> int:
@@ -92,6 +93,9 @@ class Connection:
             total = wire.HEADER_SIZE + header.length
             if len(data) < total:
                 data = self._complete(data, total)
+            if len(data) == total + 1 and header.flags & wire.FLAG_COMMAND:
+                self._said = data[total]  # by a signal that came before the request was taken
+                data = data[:total]
             if len(data) > total:
                 raise Rejected("more than one frame")
             request = wire.decode_request(data[wire.HEADER_SIZE :], header.flags)
@@ -116,6 +120,8 @@ class Connection:
 
     def told(self) -> int | None:
         """Return the byte that came after the request, 0 at the end; None when nothing came."""
+        if self._said is not None:
+            return self._said
         try:
             said = self._socket().recv(1, socket.MSG_DONTWAIT)
         except BlockingIOError:

@@ -163,11 +163,13 @@ class Worker(threading.Thread):
                 conn.answer(wire.encode_run_cold(str(e)))
                 self._log("cold", **_who(request), reason=e)
                 return
-            sent = conn.answer(_result(response))
+            sent = conn.answer(_result(response, request))
             us = int((time.monotonic() - start) * 1e6)
             outcome = _exit(response) if request.command else _outcome(response)
             self._log("call", **_who(request), us=us, **outcome, sent=sent)
-            if response.stderr:
+            if response.stderr and request.command:
+                self._log("defect", trace=response.stderr.decode("utf-8", "replace"))
+            elif response.stderr:
                 _write_stderr(conn.stderr, response.stderr)
         except Rejected as e:
             self._log("rejected", reason=e)
@@ -273,13 +275,14 @@ def _same_paths(same_path: CallersPaths, request: WireRequest) -> bool:
     return all(map(same_path, named_paths(conf, request.env)))
 
 
-def _result(response: Response) -> bytes:
+def _result(response: Response, request: WireRequest) -> bytes:
     """Return the frame of a response."""
     try:
         return wire.encode_result(response.exit_code, response.stdout)
     except wire.WireError as e:
         error = CNIError(INTERNAL, f"the answer cannot be sent: {e}")
-        return wire.encode_result(1, error.to_json("1.1.0") + b"\n")
+        said = f"cnifast: {error}".encode() if request.command else error.to_json("1.1.0")
+        return wire.encode_result(1, said + b"\n")
 
 
 def _write_stderr(fd: int, data: bytes) -> None:
@@ -296,14 +299,16 @@ def _write_stderr(fd: int, data: bytes) -> None:
 def _who(request: WireRequest) -> dict[str, object]:
     """Return the fields that say which call it was."""
     env = request.env
+    fields: dict[str, object]
     if request.command:
-        return {"command": " ".join(request.words)[:LOGGED_MAX]}
-    fields: dict[str, object] = {
-        "command": env.get("CNI_COMMAND", ""),
-        "plugin": request.plugin,
-        "container": env.get("CNI_CONTAINERID", ""),
-        "ifname": env.get("CNI_IFNAME", ""),
-    }
+        fields = {"command": " ".join(request.words)[:LOGGED_MAX]}
+    else:
+        fields = {
+            "command": env.get("CNI_COMMAND", ""),
+            "plugin": request.plugin,
+            "container": env.get("CNI_CONTAINERID", ""),
+            "ifname": env.get("CNI_IFNAME", ""),
+        }
     if "TRACEPARENT" in env:
         fields["traceparent"] = env["TRACEPARENT"]
     return fields

@@ -37,7 +37,7 @@ def give(
         ("up", "net"),
         ("add",),
         ("add", "", ""),
-        ("add", "net", "\udcff\udcfe"),
+        ("add", "net", "/\udcff\udcfe"),
         ("add", "--all"),
         ("gc", "--valid", "x"),
         ("status", "net", "a", "b"),
@@ -45,11 +45,8 @@ def give(
     ],
 )
 def test_hostile_words(tmp_path: Path, words: tuple[str, ...]) -> None:
-    """What is no command is answered by one line, and by how to write one; or left to a process."""
-    try:
-        answer = give(tmp_path, *words)
-    except RunCold:
-        return
+    """What is no command is answered by one line, and by how to write one."""
+    answer = give(tmp_path, *words)
     assert answer.exit_code in (1, 2)
     assert answer.stdout.startswith(b"cnifast ")
 
@@ -82,22 +79,55 @@ def test_paths(tmp_path: Path, same: bool) -> None:
     else:
         with pytest.raises(RunCold, match="/z is of the caller's mount namespace"):
             give(tmp_path, *words, place=place)
-    wanted = {str(tmp_path), "/var/lib/cni", "/opt/cni/bin", "/run/netns/x", "/z"}
-    assert wanted == set(looked_at)
+    wanted = {str(tmp_path), "/var/lib/cni", "/var/lib/cni/results", "/opt/cni/bin"}
+    assert wanted | {"/run/netns/x", f"{tmp_path}/net.conf", "/z"} == set(looked_at)
 
 
 def test_own_root(tmp_path: Path) -> None:
     """A caller with a root directory of its own runs its commands itself."""
-    with pytest.raises(RunCold):
+    with pytest.raises(RunCold, match="paths of the caller's own"):
         give(tmp_path, "status", "net", same_root=False)
+    with pytest.raises(RunCold, match="paths of the caller's own"):
+        give(tmp_path, "add", "net", "run/netns/x")
+    with pytest.raises(RunCold, match="end a program"):
+        give(tmp_path, "add", "net", "/x", "--timeout", "1")
+
+
+def test_defect(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Whatever goes wrong, there is an answer, and what is to be said of it in the log."""
+
+    def fail(*_: object) -> str:
+        raise LookupError("nothing")
+
+    monkeypatch.setattr("cnifast.cli.handed.run", fail)
+    answer = give(tmp_path, "status", "net")
+    assert answer.exit_code == 1
+    assert answer.stdout == b"cnifast status: LookupError: nothing (code 999)\n"
+    assert answer.stderr.startswith(b"Traceback ")
+
+
+def test_what_could_not_be_undone(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A command that left something is not left to a process, which would stumble over that."""
+
+    def fail(*_: object) -> str:
+        error = RunCold("elsewhere")
+        error.add_note("while undoing: no")
+        raise error
+
+    monkeypatch.setattr("cnifast.cli.handed.run", fail)
+    answer = give(tmp_path, "status", "net")
+    assert (answer.exit_code, answer.stdout) == (
+        1,
+        b"cnifast status: elsewhere; while undoing: no\n",
+    )
 
 
 def test_broken_configurations_elsewhere(tmp_path: Path) -> None:
-    """What cannot be looked at for paths is the caller's to be told of."""
+    """What is wrong with them is said, whosever they are."""
     (tmp_path / "net.conf").write_text("{")
-    with pytest.raises(RunCold):
-        give(tmp_path, "status", "net", place=Place(delegates=False, same_path=lambda _: True))
-    assert give(tmp_path, "status", "net").exit_code == 1
+    for same in (None, lambda _: True):
+        answer = give(tmp_path, "status", "net", place=Place(delegates=False, same_path=same))
+        assert (answer.exit_code, b"net.conf" in answer.stdout) == (1, True)
 
 
 def test_told() -> None:

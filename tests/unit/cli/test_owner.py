@@ -171,5 +171,8 @@ def test_doctor(tmp_path: Path) -> None:
     row = doctor()["bridge"]
     assert row.startswith("BAD ")
     assert row.endswith(f"; {found.package}/module.py can be changed by its owner, user nobody")
+    os.chown(found.package / "module.py", 0, 0)
+    (target / "bridge").chmod(0o777)
+    assert doctor()["bridge"].endswith(f"; {target}/bridge can be changed by everybody")
     target.chmod(0o777)
     assert doctor()["owner"] == f"BAD  owner       {target} can be changed by everybody"
