@@ -6,6 +6,8 @@ import json
 from typing import TYPE_CHECKING
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from cnifast.cli.handed import Told, handed
 from cnifast.cli.interrupt import Interrupted
@@ -49,6 +51,25 @@ def test_hostile_words(tmp_path: Path, words: tuple[str, ...]) -> None:
     answer = give(tmp_path, *words)
     assert answer.exit_code in (1, 2)
     assert answer.stdout.startswith(b"cnifast ")
+
+
+@given(
+    st.sampled_from(["add", "del", "check", "gc", "status", "--help", ""]),
+    st.lists(
+        st.text(max_size=6)
+        | st.sampled_from(["--all", "--valid", "--ifname=x", "/", "a/b", "--none-valid", "--"])
+    ),
+)
+def test_any_words(
+    tmp_path_factory: pytest.TempPathFactory, command: str, words: list[str]
+) -> None:
+    """Whatever the words are, there is an answer, or they are left to a process."""
+    try:
+        answer = give(tmp_path_factory.getbasetemp() / "none", command, *words)
+    except RunCold:
+        return
+    assert (answer.exit_code in (0, 1, 2), answer.stderr) == (True, b"")
+    assert answer.exit_code or answer.stdout.startswith(b"usage: ")
 
 
 def test_status(tmp_path: Path) -> None:
