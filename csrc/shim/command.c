@@ -22,6 +22,7 @@ static char **environment;
 static const char *command;
 static bool settling; /* the settings are being read */
 static int signal_fd = -1;
+static uint64_t mask;  /* of signals, as it was */
 static uint32_t taken; /* the signal that is to end us, once the service knows of it */
 
 /* One line on standard error, as the Python program writes it. */
@@ -118,9 +119,23 @@ void shim_await(int fd)
     }
 }
 
+/* Signals end us again: whoever is to read may not do so for a long time. */
 void shim_print(int exit_code, const char *text, size_t len)
 {
-    shim_write_all(exit_code ? 2 : 1, text, len);
+    int fd = exit_code ? 2 : 1;
+
+    (void)sys_sigprocmask(SYS_SIG_SETMASK, &mask, NULL);
+    while (len) {
+        long n = sys_write(fd, text, len);
+        char room[24];
+
+        if (n == -EINTR)
+            continue;
+        if (n <= 0)
+            end(1, (const char *const[]){"cannot print: ", shim_errno_name(-n, room), NULL}, 0);
+        text += n;
+        len -= (size_t)n;
+    }
     sys_exit(exit_code);
 }
 
@@ -149,7 +164,7 @@ static uint64_t ending(uint64_t blocked)
 static void hand_over(void)
 {
     static struct shim_call call;
-    uint64_t set, before = 0;
+    uint64_t set;
     const char *why;
 
     call.plugin = "cnifast";
@@ -167,14 +182,14 @@ static void hand_over(void)
         shim_put_string(&call.request, *word);
     call.fits = !call.request.overflow;
     call.request.size = sizeof(request_room);
-    (void)sys_sigprocmask(SYS_SIG_BLOCK, NULL, &before);
-    set = ending(before);
+    (void)sys_sigprocmask(SYS_SIG_BLOCK, NULL, &mask);
+    set = ending(mask);
     (void)sys_sigprocmask(SYS_SIG_BLOCK, &set, NULL);
     signal_fd = (int)sys_signalfd(set);
     (void)shim_forward(&call, &why);
     if (taken)
         interrupted(false);
-    (void)sys_sigprocmask(SYS_SIG_SETMASK, &before, NULL);
+    (void)sys_sigprocmask(SYS_SIG_SETMASK, &mask, NULL);
 }
 
 int shim_main(char *const argv[], char **envp)

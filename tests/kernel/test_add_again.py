@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import fcntl
 import json
 from typing import TYPE_CHECKING, Any
 
@@ -145,6 +146,33 @@ def test_del_again_whatever_the_previous_result_is(
     must(Attachment(runner, conf, pod).add())
     must(Attachment(runner, conf, pod).delete())
     must(Attachment(runner, {**conf, "prevResult": previous}, pod).delete())
+
+
+def test_del_waits_once_for_a_lock(node: Node, inproc: Runner) -> None:
+    """Where somebody has the addresses locked DEL says so once, having done everything else."""
+    pod = node.new_container()
+    one = Attachment(inproc, {**GATEWAY, "ipMasq": True}, pod)
+    must(one.add())
+    with open("/var/lib/cni/networks/net/lock") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        refused = one.delete()
+    assert (refused.code, refused.message.count("gave up")) == (11, 1), refused
+    assert "eth0" not in node.link_names(pod)
+    must(one.delete())
+
+
+def test_attachment_of_an_earlier_namespace(node: Node, runner: Runner) -> None:
+    """Where a container is attached in another namespace already, the error says so."""
+    pod, later = node.new_container(), node.new_container()
+    one = Attachment(runner, L2, pod)
+    must(one.add())
+    again = Attachment(runner, L2, pod)
+    again.netns = later.path
+    said = again.add().message
+    assert said.startswith("veth")
+    assert f" already exists: DEL of an earlier attachment of eth0 of {pod.name} is missing" in said
+    must(one.delete())
+    must(again.add())
 
 
 @pytest.mark.parametrize("plugin", ["bridge", "ptp", "macvlan", "tap"])

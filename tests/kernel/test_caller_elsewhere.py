@@ -58,6 +58,21 @@ def test_allowlist_of_the_caller(
     assert len(cold(service)) == 1
 
 
+def test_namespace_that_the_caller_does_not_see(
+    node: Node, service: Service, plugin_directory: str
+) -> None:
+    """What is a namespace for the service, and nothing for the caller, is nothing."""
+    pod = node.new_container()
+    one = Attachment(
+        Elsewhere(plugin_directory, "mount -t tmpfs none /run/netns"),
+        {**BASE, "type": "bridge", "bridge": "cni0"},
+        pod,
+    )
+    assert "no such file or directory" in one.add().message
+    assert "is cannot be seen from here" in cold(service)[0]
+    assert "eth0" not in node.link_names(pod)
+
+
 def test_records_of_the_caller(
     node: Node, service: Service, pod: Container, plugin_directory: str
 ) -> None:

@@ -506,6 +506,37 @@ def test_signal_before_a_process_takes_over(shell: Shell, tmp_path: Path) -> Non
     assert process.returncode == 128 + signal.SIGTERM
 
 
+def test_reader_who_does_not_read(node: Node, service: Service, shell: Shell) -> None:
+    """A signal ends the command also where its result cannot be printed; what is done is done."""
+    read, write_end = os.pipe()
+    os.set_blocking(write_end, False)
+    with contextlib.suppress(BlockingIOError):
+        while True:
+            os.write(write_end, bytes(4096))
+    os.set_blocking(write_end, True)
+    process = subprocess.Popen(
+        ["env", "--default-signal", ways.COMMAND, "add", "mynet", NETNS],
+        env=shell.env,
+        stdout=write_end,
+    )
+    wait_for(lambda: bool(answered(service, "exit=0")))
+    process.terminate()
+    assert process.wait(SECONDS) == -signal.SIGTERM
+    os.close(read)
+    os.close(write_end)
+    assert "eth0" in node.link_names(node.containers["blue"])
+    with open("/dev/full", "wb") as full:
+        done = subprocess.run(
+            [ways.COMMAND, "add", "--help"],
+            env=shell.env,
+            stdout=full,
+            stderr=subprocess.PIPE,
+            text=True,
+            check=False,
+        )
+    assert (done.returncode, done.stderr) == (1, "cnifast add: cannot print: ENOSPC\n")
+
+
 def test_killed(node: Node, service: Service, shell: Shell) -> None:
     """Nobody is there any more: what was begun is undone."""
     with held("mynet") as let_go:

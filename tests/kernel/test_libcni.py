@@ -168,6 +168,22 @@ def test_nothing_is_executed(node: Node) -> None:
     assert node.strays() == []
 
 
+def test_bridge_made_anew_beside_a_program(node: Node, tmp_path: Path) -> None:
+    """That a bridge is another one is noticed as well where a program gives the addresses."""
+    result = '{"cniVersion":"1.0.0","ips":[{"address":"10.9.9.9/24"}]}'
+    script(tmp_path, f"[ $CNI_COMMAND = ADD ] && echo '{result}' || true", "our-ipam")
+    net = network({**BRIDGE, "ipam": {"type": "our-ipam"}})
+    with InProcessExec() as ours:
+        cni = CNIConfig(str(tmp_path), ours)
+        for _ in range(3):
+            pod = node.new_container()
+            rt = RuntimeConf(pod.name, pod.path)
+            cni.add_network_list(net, rt)
+            cni.del_network_list(net, rt)
+            node.ip("link del cni0")
+    assert node.strays() == []
+
+
 def test_nothing_is_decoded_again(node: Node, monkeypatch: pytest.MonkeyPatch) -> None:
     """From the second attachment on no configuration is looked at, and no result is decoded."""
     from cnifast.libcni import inprocess  # noqa: PLC0415 - its functions are counted

@@ -40,6 +40,7 @@ def configure(parser: ArgumentParser) -> None:
         metavar="ID/IFNAME",
         type=kind(attachment),
         nargs="+",
+        action="extend",
         help="attachments to keep, CONTAINER/INTERFACE",
     )
     valid.add_argument("--stdin", action="store_true", help="read the attachments to keep")

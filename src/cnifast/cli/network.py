@@ -10,7 +10,7 @@ from __future__ import annotations
 import os
 import sys
 
-from cnifast.cli.interrupt import EXIT_SIGNAL, GRACE, SIGNALS, Interrupted
+from cnifast.cli.interrupt import ENDING, EXIT_SIGNAL, GRACE, SIGNALS, Interrupted
 from cnifast.cli.run_plugins import Plugins
 from cnifast.invoke.options import attachment, seconds
 from cnifast.libcni.api import CNIConfig
@@ -136,10 +136,10 @@ def failure(command: str, e: UsageError | CNIError, ending: Ending) -> tuple[str
     """Return what to say of a failure, and the exit status."""
     if isinstance(e, UsageError):
         return f"cnifast {command}: {e}\n{USAGE}", EXIT_USAGE
-    return (
-        f"cnifast {command}: {describe(e)}\n",
-        EXIT_SIGNAL + ending.number if ending.number else 1,
-    )
+    if ending.number:
+        said = f"interrupted by {ENDING[ending.number]}: {describe(e)}"
+        return f"cnifast {command}: {said}\n", EXIT_SIGNAL + ending.number
+    return f"cnifast {command}: {describe(e)}\n", 1
 
 
 def describe(e: CNIError) -> str:
@@ -218,6 +218,11 @@ def _place(command: str, options: Options, words: Sequence[str]) -> None:
     if not needed <= len(words) <= 2:
         raise UsageError("network and namespace are needed" if needed == 2 else "which network?")
     options.network, options.netns = [*words, ""][:2]
+    if needed == 2 and not options.netns:
+        raise UsageError("the path of the namespace is empty")
+    if needed == 1 and options.netns and not options.netns.startswith("/"):
+        hint = "; each attachment in use takes a --valid of its own" if command == "gc" else ""
+        raise UsageError(f"{options.netns} is no path of a namespace{hint}")
 
 
 # -- what the environment says ---------------------------------------------------------------------

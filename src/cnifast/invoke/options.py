@@ -91,6 +91,6 @@ def attachment(text: str) -> tuple[str, str]:
         ValueError: it is something else.
     """
     container_id, _, ifname = text.partition("/")
-    if not (container_id and ifname):
+    if not (container_id and ifname) or "/" in ifname:
         raise ValueError(f"not of the form CONTAINER/INTERFACE: {text}")
     return container_id, ifname

@@ -16,9 +16,13 @@ from netaddr import IPAddress, IPNetwork, IPSet
 
 from cnifast.ipam.listing import entries
 from cnifast.ipam.ranges import RangeConf, RangeError, complete
-from cnifast.ipam.store import LOCK_WAIT_MS, Plan, Store
+from cnifast.ipam.store import LOCK_WAIT_MS, Plan, Store, TakenError
 from cnifast.protocol import ip
-from cnifast.protocol.request import validate_container_id, validate_interface_name
+from cnifast.protocol.request import (
+    validate_container_id,
+    validate_interface_name,
+    validate_network_name,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
@@ -48,7 +52,8 @@ class Allocator:
 
         Args:
             network: the name of the network, and of its directory.
-            ranges: the range sets, of each of which every owner gets one address.  A set is one
+            ranges: the range sets, of each of which every owner gets one address; one alone may be
+                given as its only range.  A set is one
                 range or a sequence of ranges of one family; a range is a prefix, as text or
                 ``netaddr.IPNetwork``, or a mapping with the keys that a host-local
                 configuration has: subnet, rangeStart, rangeEnd, gateway.
@@ -56,9 +61,13 @@ class Allocator:
             lock_wait: seconds to wait for the network's lock.
 
         Raises:
+            CNIError: code 7 for a name that no network can have.
             RangeError: no address can be handed out from such ranges.
             DecodeError: a range is of the wrong form.
         """
+        validate_network_name(network)
+        if isinstance(ranges, str | IPNetwork):
+            ranges = [ranges]
         confs = [[_range_conf(one) for one in _as_set(ranges_of_set)] for ranges_of_set in ranges]
         self._plan = Plan(complete(confs))
         self._store = Store(network, data_dir, lock_wait_ms=int(lock_wait * 1000))
@@ -100,6 +109,8 @@ class Allocator:
             found = self._plan.range_for(*number)
             if found is None or found[0] in by_set:
                 raise RangeError(f"{address} is in no range set that it could be taken from")
+            if number == found[1].gateway:
+                raise TakenError(f"{address} is the gateway of its subnet", found[0], str(address))
             by_set[found[0]] = number
         return self._store.allocate(self._plan, container_id, ifname, by_set)
 
@@ -123,9 +134,13 @@ class Allocator:
         """Release what no (container ID, interface name) of ``valid`` has, and return it.
 
         Raises:
+            TypeError: one of them is a text.
             CNIError: code 11 when the lock is held too long, 999 for errors of the system.
         """
-        return self._store.gc(valid)
+        kept = list(valid)
+        if any(isinstance(owner, str) for owner in kept):
+            raise TypeError("a valid attachment is (container ID, interface name)")
+        return self._store.gc(kept)
 
     def usage(self) -> list[Usage]:
         """Return how full each range set is.

@@ -19,6 +19,7 @@ from cnifast._native.errors import (
     NoSuchObjectError,
     NotPermittedError,
     TimedOutError,
+    UnreachableError,
 )
 from cnifast.kernel.handle import Handle
 from cnifast.kernel.netns import NetNS
@@ -40,6 +41,7 @@ __all__ = [
     "NotPermittedError",
     "Route",
     "TimedOutError",
+    "UnreachableError",
 ]
 
 

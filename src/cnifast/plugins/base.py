@@ -245,17 +245,30 @@ def random_mac() -> str:
     return octets.hex(":")
 
 
-def refuse_existing(session: Session) -> None:
-    """Refuse to attach where the container has the interface that is to be made.
+def refuse_existing(session: Session, host_end: str = "") -> None:
+    """Refuse to attach where the container, or the host, has the interface that is to be made.
 
     Raises:
         CNIError: it has.
     """
+    req = session.req
+    if _has_link(session.inside, req.ifname):
+        raise CNIError(INTERNAL, f"{req.ifname} already exists in {req.netns}")
+    if host_end and _has_link(session.host, host_end):
+        raise CNIError(
+            INTERNAL,
+            f"{host_end} already exists: DEL of an earlier attachment of {req.ifname} of "
+            f"{req.container_id} is missing, or not finished",
+        )
+
+
+def _has_link(handle: Handle, name: str) -> bool:
+    """Tell whether there is a link."""
     try:
-        session.inside.link(session.req.ifname)
+        handle.link(name)
     except FileNotFoundError:
-        return
-    raise CNIError(INTERNAL, f"{session.req.ifname} already exists in {session.req.netns}")
+        return False
+    return True
 
 
 def require_mtu(mtu: int, least: int, most: int) -> None:

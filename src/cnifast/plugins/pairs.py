@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from cnifast.kernel.attach import detach
 from cnifast.plugins.base import Failures, Session, alias_owner, host_alias
-from cnifast.protocol.errors import CNIError
+from cnifast.protocol.errors import TRY_AGAIN_LATER, CNIError
 
 MTU_MIN, MTU_MAX = 68, 65535  # of a veth
 
@@ -51,9 +51,14 @@ def delete_attachment(
         if masqueraded and ipam:
             # Before the addresses are free: who holds none has no element either.
             free = failures.attempt(lambda: masquerade().teardown(req, addresses))
-        if ipam and free:
+        if ipam and free and not _is_locked(failures):
             failures.attempt(ipam.delete, req)
     failures.report()
+
+
+def _is_locked(failures: Failures) -> bool:
+    """Tell whether somebody else has had the addresses' lock for so long that it is hopeless."""
+    return any(isinstance(e, CNIError) and e.code == TRY_AGAIN_LATER for e in failures.found)
 
 
 def collect_attachments(

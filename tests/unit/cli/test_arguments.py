@@ -29,6 +29,10 @@ BAD = [
     ((*COMMAND, "add", "net", "/ns", "--timeout", "x"), "--timeout: not a time in seconds: x"),
     ((*COMMAND, "gc", "net", "--valid", "/x"), "--valid: not of the form CONTAINER/INTERFACE: /x"),
     (
+        (*COMMAND, "gc", "net", "--valid", "a/eth0/"),
+        "--valid: not of the form CONTAINER/INTERFACE: a/eth0/",
+    ),
+    (
         (*COMMAND, "ipam", "gc", "net", "--valid", "x"),
         "--valid: not of the form CONTAINER/INTERFACE: x",
     ),
@@ -53,6 +57,21 @@ def test_values_without_meaning(words: tuple[str, ...], text: str) -> None:
     [line] = [line for line in done.stderr.splitlines() if "option" in line or "error:" in line][:1]
     assert line.endswith(text)
     assert "Traceback" not in done.stderr
+
+
+@pytest.mark.parametrize(
+    ("words", "text"),
+    [
+        (("gc", "net", "--valid", "a/eth0", "b/eth0"), "b/eth0 is no path of a namespace; each "),
+        (("status", "net", "x"), "x is no path of a namespace"),
+        (("add", "net", ""), "the path of the namespace is empty"),
+    ],
+)
+def test_words_without_meaning(words: tuple[str, ...], text: str) -> None:
+    """A word that is taken for nothing is not passed over: it may have meant something."""
+    done = run(*COMMAND, *words)
+    assert (done.returncode, done.stdout) == (2, "")
+    assert done.stderr.startswith(f"cnifast {words[0]}: {text}")
 
 
 @pytest.mark.parametrize("words", ["schema bridge", "schema --markdown", "doctor /", "--help"])

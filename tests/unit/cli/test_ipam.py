@@ -51,7 +51,11 @@ def test_ls_json(data_dir: str, capsys: pytest.CaptureFixture[str]) -> None:
 
 def test_gc_keeps_the_valid(data_dir: str, capsys: pytest.CaptureFixture[str]) -> None:
     """What is not valid is released and printed."""
-    assert main(["ipam", "gc", "pods", "--valid", "b/eth0", "--data-dir", data_dir]) == 0
+    words = ["ipam", "gc", "pods", "--data-dir", data_dir, "--valid"]
+    for valid in (["a/eth0", "b/eth0"], ["a/eth0", "--valid", "b/eth0"]):
+        assert main([*words, *valid]) == 0
+        assert capsys.readouterr().out == ""
+    assert main([*words, "b/eth0"]) == 0
     assert capsys.readouterr().out == "10.1.0.2\n"
     assert main(["ipam", "gc", "pods", "--none-valid", "--data-dir", data_dir]) == 0
     assert capsys.readouterr().out == "10.1.0.3\n"

@@ -61,6 +61,25 @@ def test_requested_addresses(tmp_path: Path) -> None:
         allocator.allocate("a")
 
 
+def test_gateway_is_not_handed_out(tmp_path: Path) -> None:
+    """Nobody gets the gateway, also who asks for it."""
+    for ranges in ("10.1.0.0/28", [{"subnet": "10.1.0.0/28", "gateway": "10.1.0.5"}]):
+        allocator = Allocator("pods", ranges, str(tmp_path))
+        gateway = "10.1.0.1" if isinstance(ranges, str) else "10.1.0.5"
+        with pytest.raises(TakenError, match=f"{gateway} is the gateway"):
+            allocator.allocate("c1", requested=[gateway])
+        assert allocator.entries() == []
+
+
+def test_texts_are_no_owners(tmp_path: Path) -> None:
+    """A container ID alone is not taken for a container ID and an interface."""
+    allocator = Allocator("pods", IPNetwork("10.1.0.0/28"), str(tmp_path))
+    allocator.allocate("c1")
+    with pytest.raises(TypeError):
+        allocator.gc(["c1"])  # type: ignore[list-item]
+    assert allocator.lookup("c1") == ["10.1.0.2"]
+
+
 def test_exhaustion_and_collection(tmp_path: Path) -> None:
     """A set that is used up says so, and has room again once owners are gone."""
     allocator = Allocator("pods", ["10.1.0.0/29"], str(tmp_path))

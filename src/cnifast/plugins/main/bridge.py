@@ -79,11 +79,11 @@ def _add(req: Request, conf: BridgeConf, ipam: IPAM | None) -> Result:
             exits=session.exits,
         )
         session.on_error(pair.cancel)
-        if ipam and not ipam.in_process:
-            pair.wait()  # it may be about to use the interface
-        result = allocate(session, ipam) if ipam else Result()
-        gateways = _complete(result, conf)
         try:
+            if ipam and not ipam.in_process:
+                pair.wait()  # it may be about to use the interface
+            result = allocate(session, ipam) if ipam else Result()
+            gateways = _complete(result, conf)
             vlan_link = _set_gateways(session, conf, (index, bridge_mac), gateways)
             closed = bridges.not_forwarding(session, gateways)
             endpoint = _endpoint(req, conf, netns, result)
@@ -99,7 +99,7 @@ def _add(req: Request, conf: BridgeConf, ipam: IPAM | None) -> Result:
             # First of all: what else is undone depends on whether others use the bridge.
             pair.cancel()
             if isinstance(e, FileExistsError):
-                refuse_existing(session)
+                refuse_existing(session, end)
             if isinstance(e, FileExistsError | CNIError):
                 raise
             if bridges.suspect(session):

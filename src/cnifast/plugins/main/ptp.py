@@ -113,7 +113,7 @@ def add(req: Request) -> Result:
         try:
             attached = pair.attach(endpoint)
         except FileExistsError:
-            refuse_existing(session)
+            refuse_existing(session, host_name(req))
             raise
         session.on_error(lambda: detach_pair(session, host_name(req)))
         if conf.ip_masq:
