@@ -122,20 +122,13 @@ void shim_await(int fd)
 /* Signals end us again: whoever is to read may not do so for a long time. */
 void shim_print(int exit_code, const char *text, size_t len)
 {
-    int fd = exit_code ? 2 : 1;
+    char room[24];
+    long rc;
 
     (void)sys_sigprocmask(SYS_SIG_SETMASK, &mask, NULL);
-    while (len) {
-        long n = sys_write(fd, text, len);
-        char room[24];
-
-        if (n == -EINTR)
-            continue;
-        if (n <= 0)
-            end(1, (const char *const[]){"cannot print: ", shim_errno_name(-n, room), NULL}, 0);
-        text += n;
-        len -= (size_t)n;
-    }
+    rc = shim_write(exit_code ? 2 : 1, text, len);
+    if (rc < 0)
+        end(1, (const char *const[]){"cannot print: ", shim_errno_name(-rc, room), NULL}, 0);
     sys_exit(exit_code);
 }
 

@@ -7,7 +7,7 @@
 #define CONFIG_PATH    "/etc/cnifast/config.toml"
 #define DEFAULT_SOCKET "/run/cnifast/cnifast.sock"
 
-void shim_write_all(int fd, const char *data, size_t len)
+long shim_write(int fd, const char *data, size_t len)
 {
     while (len) {
         long n = sys_write(fd, data, len);
@@ -15,10 +15,17 @@ void shim_write_all(int fd, const char *data, size_t len)
         if (n == -EINTR)
             continue;
         if (n <= 0)
-            sys_exit(1);
+            return n < 0 ? n : -EIO;
         data += n;
         len -= (size_t)n;
     }
+    return 0;
+}
+
+void shim_write_all(int fd, const char *data, size_t len)
+{
+    if (shim_write(fd, data, len) < 0)
+        sys_exit(1);
 }
 
 void shim_fill_stdio(void)

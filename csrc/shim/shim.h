@@ -66,6 +66,9 @@ void shim_await(int fd);
 /* Print what the service answered, and exit. */
 _Noreturn void shim_print(int exit_code, const char *text, size_t len);
 
+/* settle.c: write all of it; a negative errno when that cannot be done. */
+long shim_write(int fd, const char *data, size_t len);
+
 /* settle.c: write all of it, or exit. */
 void shim_write_all(int fd, const char *data, size_t len);
 

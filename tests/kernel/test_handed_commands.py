@@ -10,7 +10,6 @@ import shutil
 import signal
 import socket
 import subprocess
-import time
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -18,6 +17,7 @@ import pytest
 
 from cnifast.protocol import wire
 from helpers import ways
+from helpers.bench import wait_for
 from helpers.networks import BRIDGE, CACHE, MYNET, NETDIR, NETNS, STORE, Shell, taken, write
 from helpers.script import script
 
@@ -37,18 +37,6 @@ def shell(service: Service, shell: Shell) -> Shell:  # noqa: ARG001 - it is on t
     """The command, with a service."""
     shell.env["CNIFAST_SERVICE"] = "auto"
     return shell
-
-
-def wait_for(holds: Callable[[], bool]) -> None:
-    """Wait until something holds.
-
-    Raises:
-        AssertionError: it does not.
-    """
-    deadline = time.monotonic() + SECONDS
-    while not holds():
-        assert time.monotonic() < deadline
-        time.sleep(0.01)
 
 
 def answered(service: Service, words: str = "") -> list[str]:
@@ -369,15 +357,22 @@ def held(network: str) -> Iterator[Callable[[], None]]:
         os.close(fd)
 
 
-def begun(shell: Shell, *words: str, setting: str = "--default-signal") -> subprocess.Popen[str]:
-    """Begin a command, and wait until it waits for the service, and that for a lock."""
-    process = subprocess.Popen(
+def start(
+    shell: Shell, *words: str, setting: str = "--default-signal", stdout: int = subprocess.PIPE
+) -> subprocess.Popen[str]:
+    """Start a command with the signals as a shell leaves them, or another setting."""
+    return subprocess.Popen(
         ["env", setting, ways.COMMAND, *words],
         env=shell.env,
-        stdout=subprocess.PIPE,
+        stdout=stdout,
         stderr=subprocess.PIPE,
         text=True,
     )
+
+
+def begun(shell: Shell, *words: str, setting: str = "--default-signal") -> subprocess.Popen[str]:
+    """Begin a command, and wait until it waits for the service, and that for a lock."""
+    process = start(shell, *words, setting=setting)
     inode = f":{(STORE / 'lock').stat().st_ino} "
     wait_for(
         lambda: any(
@@ -462,13 +457,7 @@ def test_signal_while_detaching(
 def test_signal_before_the_service_looks(node: Node, service: Service, shell: Shell) -> None:
     """A signal may come while the command waits to be taken."""
     os.kill(service.pid, signal.SIGSTOP)
-    process = subprocess.Popen(
-        ["env", "--default-signal", ways.COMMAND, "add", "mynet", NETNS],
-        env=shell.env,
-        stdout=subprocess.PIPE,
-        stderr=subprocess.PIPE,
-        text=True,
-    )
+    process = start(shell, "add", "mynet", NETNS)
     wait_for(lambda: waits(process, told=False))
     process.terminate()
     wait_for(lambda: waits(process, told=True))
@@ -486,16 +475,11 @@ def test_signal_before_a_process_takes_over(shell: Shell, tmp_path: Path) -> Non
     """A signal that came before the service left the command to a process ends it."""
     path = tmp_path / "run" / "s"
     path.parent.mkdir(mode=0o700)
-    env = {**shell.env, "CNIFAST_SOCKET": str(path)}
+    shell.env["CNIFAST_SOCKET"] = str(path)
     with socket.socket(socket.AF_UNIX) as listener:
         listener.bind(str(path))
         listener.listen()
-        process = subprocess.Popen(
-            ["env", "--default-signal", ways.COMMAND, "status", "mynet"],
-            env=env,
-            stderr=subprocess.PIPE,
-            text=True,
-        )
+        process = start(shell, "status", "mynet")
         with listener.accept()[0] as conn:
             wait_for(lambda: waits(process, told=False))
             process.terminate()
@@ -514,14 +498,11 @@ def test_reader_who_does_not_read(node: Node, service: Service, shell: Shell) ->
         while True:
             os.write(write_end, bytes(4096))
     os.set_blocking(write_end, True)
-    process = subprocess.Popen(
-        ["env", "--default-signal", ways.COMMAND, "add", "mynet", NETNS],
-        env=shell.env,
-        stdout=write_end,
-    )
+    process = start(shell, "add", "mynet", NETNS, stdout=write_end)
     wait_for(lambda: bool(answered(service, "exit=0")))
     process.terminate()
-    assert process.wait(SECONDS) == -signal.SIGTERM
+    process.communicate(timeout=SECONDS)
+    assert process.returncode == -signal.SIGTERM
     os.close(read)
     os.close(write_end)
     assert "eth0" in node.link_names(node.containers["blue"])

@@ -61,8 +61,9 @@ def main(argv: list[str] | None = None) -> int:
         ended: int | None = getattr(e, "exit_status", None)  # that of Interrupted
         if ended is None:
             raise
-        said = "; ".join([str(e), *getattr(e, "__notes__", ())])
-        sys.stderr.write(f"cnifast {command}: {said}\n")
+        from cnifast.cli.interrupt import with_notes
+
+        sys.stderr.write(f"cnifast {command}: {with_notes(e)}\n")
         return ended
     return status
 

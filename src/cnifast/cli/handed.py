@@ -7,7 +7,7 @@ is told to use one: where a path leads it to something else, where a program has
 from __future__ import annotations
 
 from cnifast.cli import pretty
-from cnifast.cli.interrupt import ENDING, Ending, Interrupted
+from cnifast.cli.interrupt import ENDING, Ending, Interrupted, with_notes
 from cnifast.cli.network import USAGE, Caller, HelpWanted, UsageError, failure, netdir, parse, run
 from cnifast.cli.owner import way_to
 from cnifast.invoke.delegate import find_foreign
@@ -174,8 +174,7 @@ def handed(given: Command) -> Response:
 
 def _failed(command: str, e: BaseException, status: int) -> Response:
     """Return the answer for what came to its end, with what failed when it was undone."""
-    said = "; ".join([str(e), *getattr(e, "__notes__", ())])
-    return Response(status, _encoded(f"cnifast {command}: {said}\n"))
+    return Response(status, _encoded(f"cnifast {command}: {with_notes(e)}\n"))
 
 
 def _trace(e: BaseException) -> bytes:

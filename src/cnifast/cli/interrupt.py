@@ -36,6 +36,11 @@ class Interrupted(BaseException):
         self.exit_status = EXIT_SIGNAL + number
 
 
+def with_notes(e: BaseException) -> str:
+    """Return what an error says, and what failed when it was undone, as one line."""
+    return "; ".join([str(e), *getattr(e, "__notes__", ())])
+
+
 class Ending(Cancel):
     """Whether a command is to end, asked between two of its steps.
 

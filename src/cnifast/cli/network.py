@@ -10,7 +10,7 @@ from __future__ import annotations
 import os
 import sys
 
-from cnifast.cli.interrupt import ENDING, EXIT_SIGNAL, GRACE, SIGNALS, Interrupted
+from cnifast.cli.interrupt import ENDING, EXIT_SIGNAL, GRACE, SIGNALS, Interrupted, with_notes
 from cnifast.cli.run_plugins import Plugins
 from cnifast.invoke.options import attachment, seconds
 from cnifast.libcni.api import CNIConfig
@@ -144,7 +144,7 @@ def failure(command: str, e: UsageError | CNIError, ending: Ending) -> tuple[str
 
 def describe(e: CNIError) -> str:
     """Return an error as one line, with what failed when it was undone."""
-    return "; ".join([str(e), *getattr(e, "__notes__", ())]) + f" (code {e.code})"
+    return f"{with_notes(e)} (code {e.code})"
 
 
 def parse(command: str, arguments: Sequence[str]) -> Options:

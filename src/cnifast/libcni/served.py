@@ -48,7 +48,7 @@ class ServedExec:
         args.base = self._env
         netns = open_netns(args.netns)
         host = self._place.host_netns
-        home = identify() if host is None else identify(host)
+        home = identify(-1 if host is None else host)
         return InProcessCall(args, self._place.elsewhere(fd_of(netns)), netns, home)
 
     def version_info(self, plugin: str, found: str) -> VersionInfo:  # noqa: ARG002 - see Exec
