@@ -198,8 +198,11 @@ class Worker(threading.Thread):
         # What is no network namespace is left to the plugin, which says so.
         netns = conn.netns
         path = request.env.get("CNI_NETNS", "")
-        seen = mount_same and path.startswith("/") and (same_path is None or same_path(path))
-        if path and netns is None and not seen:
+        if (
+            path
+            and netns is None
+            and not (mount_same and path.startswith("/") and (same_path is None or same_path(path)))
+        ):
             raise RunCold(f"what {path} is cannot be seen from here")
 
         return dispatch(
