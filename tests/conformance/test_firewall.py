@@ -254,7 +254,7 @@ def test_refusals(node: Node, plugin_directory: str, reference: str, name: str) 
     scene = Firewalled(node)
     conf = {**configuration(scene.first), **REFUSED[name]}
     outcome = call(ours(plugin_directory), scene.first, "ADD", conf)
-    assert node.run("nft list ruleset") == ""
+    assert node.ruleset() == ""
     expected = call(theirs(reference), scene.first, "ADD", conf)
     assert not expected.ok
     assert (outcome.exit_code, outcome.code) == (expected.exit_code, expected.code)

@@ -201,7 +201,7 @@ class Runtime:
 
     def _elements(self) -> list[tuple[str, str]]:
         """Return what the firewall has because of pods; see `Pod.elements`."""
-        text = self.node.run("nft list ruleset")
+        text = self.node.ruleset()
         owned = re.findall(r'([^\s"]+)"? comment "(?:[0-9a-f:]{17} )?(\w+) eth0 net"', text)
         allowed = re.findall(r'"(veth\w+)" \. ', text)
         assert sorted(allowed) == sorted(key for key, _ in owned if key.startswith("veth"))

@@ -150,6 +150,10 @@ class Node:
         """Run `ip` on the node's host."""
         return self.run(f"ip {arguments}")
 
+    def ruleset(self) -> str:
+        """Return all of nftables' rules, without counts of packets: a stray one changes nothing."""
+        return self.run("nft --stateless list ruleset")
+
     def links(self, container: Container | None = None) -> list[dict[str, Any]]:
         """Return `ip -d link` of the host, or of a container."""
         where = f"-n {container.name} " if container else ""

@@ -128,11 +128,11 @@ def test_masquerading_ends_though_the_address_was_given_back(node: Node, runner:
     conf = {**GATEWAY, "ipMasq": True}
     attachment = Attachment(runner, conf, node.new_container())
     assert attachment.add().ok
-    assert attachment.container_id in node.run("nft list ruleset")
+    assert attachment.container_id in node.ruleset()
     assert Allocator("net", ["10.1.0.0/24"]).gc([]) == ["10.1.0.2"]
     outcome = attachment.delete()
     assert outcome.ok, outcome
-    assert attachment.container_id not in node.run("nft list ruleset")
+    assert attachment.container_id not in node.ruleset()
 
 
 @pytest.mark.parametrize("plugin", ["bridge", "ptp"])

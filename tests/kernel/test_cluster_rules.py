@@ -95,7 +95,7 @@ def test_without_rules(node: Node, nft: NftSocket) -> None:
     """Asked for none, a node without chains stays so, and chains that are there are emptied."""
     masquerade_leaving(nft, [], CLUSTER)
     drop_repeats(nft, "", [])
-    assert node.run("nft list ruleset") == ""
+    assert node.ruleset() == ""
     masquerade_leaving(nft, PODS, CLUSTER)
     drop_repeats(nft, MAC, GATEWAYS)
     masquerade_leaving(nft, [], CLUSTER)
@@ -127,4 +127,4 @@ def test_texts_that_are_no_subnets(node: Node, nft: NftSocket) -> None:
             masquerade_leaving(nft, pods, cluster)
     with pytest.raises(ValueError, match="02:00"):
         drop_repeats(nft, "02:00", GATEWAYS)
-    assert node.run("nft list ruleset") == ""
+    assert node.ruleset() == ""

@@ -138,10 +138,10 @@ def test_add_twice_is_add_once(scene: Firewalled, means: str) -> None:
     conf = options(means, ingressPolicy="isolated")
     for _ in range(2):  # what has been made is seen, and remembered, by the next one
         scene.first.add(**conf)
-    once = scene.node.run("nft list ruleset").replace(" ", "")
+    once = scene.node.ruleset().replace(" ", "")
     legacy = saved(scene.node)
     scene.first.add(**conf)
-    assert scene.node.run("nft list ruleset").replace(" ", "") == once
+    assert scene.node.ruleset().replace(" ", "") == once
     assert saved(scene.node) == legacy
 
 
@@ -373,12 +373,12 @@ def test_one_address_of_many(scene: Firewalled, means: str) -> None:
 
 def test_without_addresses_nothing_is_done(scene: Firewalled, means: str) -> None:
     """A result without addresses is passed on, and no rule is made."""
-    before = scene.node.run("nft list ruleset")
+    before = scene.node.ruleset()
     result = {**scene.first.result(), "ips": []}
     assert scene.first.add(**options(means), prevResult=result).ips == []
     scene.first.check()
     scene.first.delete()
-    assert scene.node.run("nft list ruleset") == before
+    assert scene.node.ruleset() == before
 
 
 @pytest.fixture

@@ -113,10 +113,10 @@ def test_masquerading(node: Node, runner: Runner, masquerades: str) -> None:
     flanneld({**flannel.V4, "FLANNEL_IPMASQ": masquerades})
     one = Attachment(runner, conf(), node.new_container())
     must(one.add())
-    assert ("10.1.17.2" in node.run("nft list ruleset")) == (masquerades == "false")
+    assert ("10.1.17.2" in node.ruleset()) == (masquerades == "false")
     SUBNET_FILE.unlink()
     must(one.call("DEL", netns="", prev=False))
-    assert "10.1.17.2" not in node.run("nft list ruleset")
+    assert "10.1.17.2" not in node.ruleset()
 
 
 def test_delete_without_flanneld(spotless: Node, runner: Runner) -> None:
@@ -142,12 +142,12 @@ def test_delete_by_what_was(spotless: Node, runner: Runner) -> None:
     pod = spotless.new_container()
     one = Attachment(runner, conf(delegate={"bridge": "br7", "macspoofchk": True}), pod)
     must(one.add())
-    rules = spotless.run("nft list ruleset")
+    rules = spotless.ruleset()
     assert pod.name in rules
     flanneld({**flannel.V4, "FLANNEL_SUBNET": "10.1.99.1/24"})
     must(one.call("DEL", netns="", delegate={"type": "macvlan", "master": "nobody"}))
     assert (held(), saved()) == (set(), set())
-    assert pod.name not in spotless.run("nft list ruleset")
+    assert pod.name not in spotless.ruleset()
 
 
 def test_two_interfaces(spotless: Node, runner: Runner) -> None:

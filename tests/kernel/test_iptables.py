@@ -143,7 +143,7 @@ def test_the_reference_removes_what_we_made(node: Node, reference: str) -> None:
 
 def everything(node: Node) -> list[str]:
     """Return every rule, element and chain that is not a base chain, of all kinds."""
-    found = node.run("nft list ruleset").splitlines()
+    found = node.ruleset().splitlines()
     for command in ("iptables-legacy-save", "ip6tables-legacy-save"):
         found += node.run(f"{command} -t nat").splitlines()
     words = ("cni", "CNI")

@@ -207,7 +207,7 @@ def test_no_guard_where_nothing_is_delivered_twice(node: Node) -> None:
     serve(node, own)
     assert ping(client.fd, own)
     assert deliveries(client, server, ADDRESS[4], own) == [kubelet.ips("client")[4]]
-    assert "drop" not in node.run("nft list ruleset")
+    assert "drop" not in node.ruleset()
 
 
 def test_another_hairpin_mode_after_a_restart(node: Node) -> None:
@@ -388,7 +388,7 @@ def test_host_ports(clean_node: Node) -> None:
     sent = source_seen(client.fd, pod.fd, "10.244.1.2", via=("192.0.2.1", 40001))
     assert sent == "192.0.2.2"
     kubelet.down("pod")
-    assert "40001" not in clean_node.run("nft list ruleset")
+    assert "40001" not in clean_node.ruleset()
     clean_node.ip("link del up0")
 
 

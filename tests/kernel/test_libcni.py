@@ -133,7 +133,7 @@ def test_long_chain(node: Node, plugin_directory: str, exec_: Exec) -> None:
     assert [ip.address for ip in result.ips] == ["10.1.17.2/24"]
     [eth0] = [link for link in node.links(pod) if link["ifname"] == "eth0"]
     assert eth0["mtu"] == 1300
-    assert "8080" in node.run("nft list ruleset")
+    assert "8080" in node.ruleset()
     assert "tbf" in node.run("tc qdisc show")
     cni.check_network_list(net, rt)
     node.ip(f"-n {pod.name} link set eth0 mtu 1200")
@@ -143,12 +143,12 @@ def test_long_chain(node: Node, plugin_directory: str, exec_: Exec) -> None:
     cni.del_network_list(net, rt)
     cni.del_network_list(net, RuntimeConf(pod.name, capability_args=given))
     assert node.strays() == []
-    assert "8080" not in node.run("nft list ruleset")
+    assert "8080" not in node.ruleset()
     assert taken() == []
     cni.add_network_list(net, rt)
     cni.gc_network_list(net)
     assert node.strays() == []
-    assert "8080" not in node.run("nft list ruleset")
+    assert "8080" not in node.ruleset()
 
 
 def test_nothing_is_executed(node: Node) -> None:

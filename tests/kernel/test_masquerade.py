@@ -146,11 +146,11 @@ def test_nft_lists_whose_elements_they_are(node: Node, nft: NftSocket) -> None:
         ("pods-net-fd00.1..-64", "fd00:1::5", "c1 eth0 net"),
         ("pods-net-hosts4-32", "10.9.9.9", "c1 eth0 net"),
     }
-    listed = node.run("nft list ruleset")
+    listed = node.ruleset()
     Path("/run/saved.nft").write_text(listed)
     node.run("nft flush ruleset")
     node.run("nft -f /run/saved.nft")
-    assert node.run("nft list ruleset") == listed
+    assert node.ruleset() == listed
 
 
 def test_rules_are_made_once(node: Node, nft: NftSocket) -> None:

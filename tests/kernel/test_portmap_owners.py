@@ -229,9 +229,9 @@ def test_delete_of_a_pod_without_ports_reads_nothing(
     """DEL of a pod that has no ports leaves those of others, executes nothing and makes nothing."""
     monkeypatch.setattr(program, "_run", None)
     scene.first.add(*PORTS)
-    before = scene.node.run("nft list ruleset")
+    before = scene.node.ruleset()
     Pod(9).delete("runtimeConfig", name="net", type="portmap", cniVersion="1.1.0")
-    assert scene.node.run("nft list ruleset") == before
+    assert scene.node.ruleset() == before
 
 
 DAMAGES = [
@@ -480,13 +480,13 @@ def test_what_nft_lists_can_be_loaded(node: Node, scene: Portmapped) -> None:
     """The listing of the ruleset shows whose the ports are, and is what nft reads."""
     scene.first.add(*PORTS)
     scene.second.add(mapping(9090), masqAll=True, markMasqBit=2, network="all", **CONDITIONS)
-    listed = node.run("nft list ruleset")
+    listed = node.ruleset()
     assert 'tcp . 8080 comment "c5 eth0 net" : 10.1.0.5 . 80' in listed
     with open("/run/saved.nft", "w", encoding="ascii") as saved:
         saved.write(listed)
     node.run("nft flush ruleset")
     node.run("nft -f /run/saved.nft")
-    assert node.run("nft list ruleset") == listed
+    assert node.ruleset() == listed
     scene.first.check()
     scene.first.delete()
     scene.second.delete()

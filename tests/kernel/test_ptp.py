@@ -112,7 +112,7 @@ def test_gc(node: Node, runner: Runner) -> None:
     assert set(ends) & node.link_names() == {ends[0], ends[2]}
     held = {path.name for path in Path("/var/lib/cni/networks/net").glob("*.*")}
     assert held & {"10.1.0.2", "10.1.0.3"} == {"10.1.0.2"}
-    assert "10.1.0.3" not in node.run("nft list ruleset")
+    assert "10.1.0.3" not in node.ruleset()
     assert pods[0].check().ok
 
 

@@ -89,7 +89,7 @@ def test_a_new_mac_replaces_the_old_one(node: Node, nft: NftSocket) -> None:
 def test_deleting_what_is_not_there_is_success(node: Node, nft: NftSocket) -> None:
     """DEL on a node without the table, or of a port that is not guarded, succeeds."""
     nft.unguard_port("port5", C1)
-    assert "cnifast" not in node.run("nft list ruleset")
+    assert "cnifast" not in node.ruleset()
     nft.guard_port("port6", MAC, C2)
     nft.unguard_port("port5", C1)
     assert list(guarded(nft)) == ["port6"]
