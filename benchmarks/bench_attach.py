@@ -42,7 +42,7 @@ def run(plan: Plan) -> Report:
             for name in nodes:
                 report.add(CASE, name, 0)
             return report
-        for _, name in alternate(list(nodes), max(2, plan.rounds(ROUNDS) // BLOCK)):
+        for _, name in alternate(list(nodes), plan.blocks(ROUNDS, BLOCK)):
             report.add(CASE, name, *_block(name, nodes[name], network, BLOCK))
     label = "in-process bridge attachment: cnifast / bare C"
     report.compare(CASE, "cnifast", "bare C", 1.3, label=label, sense="at most")

@@ -18,28 +18,32 @@ if TYPE_CHECKING:
 CLIENTS = 16
 PODS = 500
 RUNS = 3
+BARE = "bare C"
+BARE_STARTS = "bare C, two starts a pod"
 
 
 class Bare:
-    """The kernel calls of a bridge attachment and nothing else, by threads of a C program.
+    """The kernel calls of a bridge attachment and nothing else, by a C program.
 
-    No process is started for a pod: it says how many pods the kernel itself has time for.
+    It says how many pods the kernel itself has time for: without a process for a call, or with
+    one for each, as runtimes start them, that does nothing.
     """
 
-    name = "bare C"
-
-    def __init__(self, node: Node, network: Network, pods: int) -> None:
+    def __init__(self, node: Node, network: Network, pods: int, *, starts: bool) -> None:
         self.node = node
+        self.name = node.name
         self._program = str(compile_c("attach_bare", "-pthread"))
+        self._starts = f":{compile_c('nothing', '-static', '-nostdlib')}" if starts else ""
         make_bridge(node, network)
         node.make_pods(pods)
 
     def churn(self, network: Network, *, clients: int, pods: int, loops: int = 1) -> int:
         """Attach and detach pods; return the nanoseconds."""
         where = (BRIDGE, "/run/netns/pod", f"{network.address(0)}/16", network.gateway)
+        how = f"{clients}x{pods}{self._starts}"
         ns = 0
         for _ in range(loops):
-            done = self.node.call([self._program, *where, f"{clients}x{pods}", *SYSCTLS])
+            done = self.node.call([self._program, *where, how, *SYSCTLS])
             require(done.exit_code == 0, f"{self.name}: {done.err.decode().strip()}")
             ns += int(done.out)
         return ns
@@ -54,7 +58,9 @@ def run(plan: Plan) -> Report:
             plugins = stack.enter_context(seated(PLUGINS, report, network, pods=pods))
             bare = []
             if network == Network():
-                bare.append(Bare(stack.enter_context(Node(Bare.name)), network, pods))
+                for name, starts in ((BARE, False), (BARE_STARTS, True)):
+                    node = stack.enter_context(Node(name))
+                    bare.append(Bare(node, network, pods, starts=starts))
             for competitor in (*plugins, *bare):
                 competitor.churn(network, clients=1, pods=1, loops=1 if plan.once else 3)
             for _, competitor in alternate([*plugins, *bare], plan.rounds(RUNS)):
@@ -66,6 +72,6 @@ def run(plan: Plan) -> Report:
         goal = None if network.ip_masq else 8
         label = f"churn, {CLIENTS} clients, {text}: pods per second"
         report.compare(text, "cnifast", "reference", goal, label=label)
-        label = "the same, kernel calls alone: bare C / reference"
-        report.compare(text, Bare.name, "reference", label=label)
+        for name, what in ((BARE, "kernel calls alone"), (BARE_STARTS, "and empty programs")):
+            report.compare(text, name, "reference", label=f"the same, {what}: {name} / reference")
     return report

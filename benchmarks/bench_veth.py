@@ -37,7 +37,7 @@ def run(plan: Plan) -> Report:
                 report.notes.append(f"{name} left links behind")
             plan.settle()
         for case, text in CASES.items():
-            for _, name in alternate(list(nodes), max(2, plan.rounds(ROUNDS) // BLOCK)):
+            for _, name in alternate(list(nodes), plan.blocks(ROUNDS, BLOCK)):
                 count = 1 if plan.once else BLOCK
                 report.add(text, name, *block(nodes[name], LIBRARIES[name], case, count))
             report.compare(

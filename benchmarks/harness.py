@@ -41,6 +41,10 @@ class Plan:
         """Return how often to repeat what usually is repeated ``usual`` times."""
         return 1 if self.once else max(3, round(usual * self.scale))
 
+    def blocks(self, usual: int, size: int) -> int:
+        """Return in how many blocks of ``size`` to repeat what usually is repeated so often."""
+        return 1 if self.once else max(2, self.rounds(usual) // size)
+
     def size(self, usual: int, once: int) -> int:
         """Return how large to make what usually is ``usual`` large, and ``once`` with --once."""
         return once if self.once else usual

@@ -218,8 +218,11 @@ struct cnif_route {
 /* A link by name, or by index where name is NULL; -ENODEV if there is none. */
 int cnif_link_get(struct cnif_nlsock *sock, const char *name, int32_t index, struct cnif_link *ret,
                   struct cnif_err *reterr);
-/* Create a link; -EEXIST if the name is taken. */
-int cnif_link_add(struct cnif_nlsock *sock, const struct cnif_link_spec *spec,
+/*
+ * Create a link; -EEXIST if the name is taken.  Its index, 0 if it was made in
+ * another namespace, goes to `ret_index`, which may be NULL.
+ */
+int cnif_link_add(struct cnif_nlsock *sock, const struct cnif_link_spec *spec, int32_t *ret_index,
                   struct cnif_err *reterr);
 int cnif_link_change(struct cnif_nlsock *sock, int32_t index, const struct cnif_link_change *change,
                      struct cnif_err *reterr);

@@ -1,6 +1,6 @@
 /*
  * attach_bare BRIDGE NETNS ADDRESS/LEN GATEWAY ROUNDS [[host:]SYSCTL=VALUE ...]
- * attach_bare BRIDGE NETNS ADDRESS/LEN GATEWAY CLIENTSxPODS [[host:]SYSCTL=VALUE ...]
+ * attach_bare BRIDGE NETNS ADDRESS/LEN GATEWAY CLIENTSxPODS[:PROGRAM] [[host:]SYSCTL=VALUE ...]
  *
  * The floor under a bridge attachment: the kernel calls it consists of, in C,
  * with every message laid out at compile time where it can be, no library, no
@@ -19,10 +19,11 @@
  * Prints a line per round: nanoseconds of attach, nanoseconds of detach.  With
  * ROUNDS 0 it attaches once and leaves the pod attached.
  *
- * With CLIENTSxPODS so many threads share the pods whose namespaces are NETNS
+ * With CLIENTSxPODS so many processes share the pods whose namespaces are NETNS
  * with a number behind it: each attaches and detaches its own, one after the
  * other.  Prints the nanoseconds that all of it took.  @HOST@ in a sysctl is the
- * name of the host's end.
+ * name of the host's end.  PROGRAM is run before each attach and each detach:
+ * that much a runtime's calls cost whatever the plugin is.
  */
 #define _GNU_SOURCE
 #include <arpa/inet.h>
@@ -35,6 +36,7 @@
 #include <net/if.h>
 #include <pthread.h>
 #include <sched.h>
+#include <spawn.h>
 #include <stdarg.h>
 #include <stdbool.h>
 #include <stdint.h>
@@ -42,6 +44,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/socket.h>
+#include <sys/wait.h>
 #include <time.h>
 #include <unistd.h>
 
@@ -411,73 +414,106 @@ static int open_netns(const char *path)
     return fd;
 }
 
-/* A client: every pod whose number leaves a certain remainder. */
-struct client {
-    struct job job;
-    const char *prefix;
-    int number, clients, pods;
+/* What the clients of a churn share. */
+struct churn {
+    const char *prefix, *program; /* NULL: none */
+    int clients, pods;
+    int done[2]; /* a pipe; each client writes a byte */
 };
 
-static void *serve(void *arg)
+static void run_program(const char *program)
 {
-    struct client *client = arg;
-    struct job *job = &client->job;
+    char *argv[] = {strdup(program), NULL}, *envp[] = {NULL};
+    int status, code;
+    pid_t pid;
+
+    code = posix_spawn(&pid, program, NULL, NULL, argv, envp);
+    if (code)
+        die("%s: %s", program, strerror(code));
+    if (waitpid(pid, &status, 0) < 0 || status != 0)
+        die("%s did not succeed", program);
+    free(argv[0]);
+}
+
+/* A client: every pod whose number leaves a certain remainder. */
+static void serve(struct job *job, const struct churn *churn, int client)
+{
     uint32_t first = ntohl(job->address.s_addr);
 
     job->host = open_socket(0);
-    for (int i = client->number; i < client->pods; i += client->clients) {
+    for (int i = client; i < churn->pods; i += churn->clients) {
         char path[128];
 
-        (void)snprintf(path, sizeof(path), "%s%d", client->prefix, i);
+        (void)snprintf(path, sizeof(path), "%s%d", churn->prefix, i);
         (void)snprintf(job->host_end, sizeof(job->host_end), "bare%d", i);
         job->number = (uint32_t)i;
         job->address.s_addr = htonl(first + (uint32_t)i);
         job->pod_ns = open_netns(path);
+        if (churn->program)
+            run_program(churn->program);
         (void)attach(job);
+        if (churn->program)
+            run_program(churn->program);
         (void)detach(job, true);
         (void)close(job->pod_ns);
     }
-    return NULL;
+    if (write(churn->done[1], "", 1) != 1)
+        die("pipe: %s", strerror(errno));
 }
 
-static int churn(const struct job *job, const char *prefix, int clients, int pods)
+static int run_churn(struct job *job, struct churn *churn)
 {
-    static struct client all[CLIENTS];
-    pthread_t threads[CLIENTS];
     int64_t start = now();
+    char byte;
 
-    for (int i = 0; i < clients; i++) {
-        all[i] = (struct client){
-            .job = *job, .prefix = prefix, .number = i, .clients = clients, .pods = pods};
-        if (pthread_create(&threads[i], NULL, serve, &all[i]) != 0)
-            die("no thread");
+    if (pipe(churn->done) < 0)
+        die("pipe: %s", strerror(errno));
+    for (int i = 0; i < churn->clients; i++) {
+        pid_t pid = fork();
+
+        if (pid < 0)
+            die("fork: %s", strerror(errno));
+        if (pid == 0) {
+            serve(job, churn, i);
+            exit(0);
+        }
     }
-    for (int i = 0; i < clients; i++)
-        (void)pthread_join(threads[i], NULL);
-    return printf("%lld\n", (long long)(now() - start)), 0;
+    (void)close(churn->done[1]);
+    for (int i = 0; i < churn->clients; i++) {
+        if (read(churn->done[0], &byte, 1) != 1)
+            die("a client has failed");
+    }
+    (void)printf("%lld\n", (long long)(now() - start));
+    while (wait(NULL) > 0) /* for the kernel's deferred work */
+        ;
+    return 0;
 }
 
 int main(int argc, char **argv)
 {
     struct job job = {.host_end = "bare0"};
     char address[32];
-    int rounds, clients, pods;
+    struct churn churn = {.prefix = argv[2]};
+    int rounds;
 
     if (argc < 6 || sscanf(argv[3], "%31[0-9.]/%hhu", address, &job.prefix) != 2 ||
         inet_pton(AF_INET, address, &job.address) != 1 ||
         inet_pton(AF_INET, argv[4], &job.gateway) != 1)
-        die("usage: attach_bare BRIDGE NETNS ADDRESS/LEN GATEWAY ROUNDS|CLIENTSxPODS "
-            "[[host:]SYSCTL=VALUE ...]");
+        die("usage: attach_bare BRIDGE NETNS ADDRESS/LEN GATEWAY ROUNDS|CLIENTSxPODS"
+            "[:PROGRAM] [[host:]SYSCTL=VALUE ...]");
     job.bridge = if_nametoindex(argv[1]);
     if (!job.bridge)
         die("%s: %s", argv[1], strerror(errno));
     job.host_ns = open_netns("/proc/self/ns/net");
     job.sysctls = argv + 6;
     job.n_sysctls = argc - 6;
-    if (sscanf(argv[5], "%dx%d", &clients, &pods) == 2) {
-        if (clients < 1 || clients > CLIENTS)
-            die("no number of clients from 1 to %d: %d", CLIENTS, clients);
-        return churn(&job, argv[2], clients, pods);
+    if (sscanf(argv[5], "%dx%d", &churn.clients, &churn.pods) == 2) {
+        const char *program = strchr(argv[5], ':');
+
+        if (churn.clients < 1 || churn.clients > CLIENTS)
+            die("no number of clients from 1 to %d: %d", CLIENTS, churn.clients);
+        churn.program = program ? program + 1 : NULL;
+        return run_churn(&job, &churn);
     }
     job.pod_ns = open_netns(argv[2]);
     job.host = open_socket(0);

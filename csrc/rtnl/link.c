@@ -216,12 +216,17 @@ int cnif_link_create(struct cnif_nlsock *sock, const struct cnif_link_spec *spec
     return r;
 }
 
-int cnif_link_add(struct cnif_nlsock *sock, const struct cnif_link_spec *spec,
+int cnif_link_add(struct cnif_nlsock *sock, const struct cnif_link_spec *spec, int32_t *ret_index,
                   struct cnif_err *reterr)
 {
+    bool here = ret_index && spec->netns_fd < 0; /* of a link elsewhere nothing is heard */
+    struct cnif_link link = {0};
     bool refused;
+    int r = cnif_link_create(sock, spec, here ? &link : NULL, &refused, reterr);
 
-    return cnif_link_create(sock, spec, NULL, &refused, reterr);
+    if (r == 0 && ret_index)
+        *ret_index = link.index;
+    return r;
 }
 
 int cnif_link_change(struct cnif_nlsock *sock, int32_t index, const struct cnif_link_change *change,

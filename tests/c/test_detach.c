@@ -49,7 +49,7 @@ static int32_t add_pair(const char *name, const char *alias)
     struct cnif_link_change change = {.master = -1, .netns_fd = -1, .alias = alias};
     struct cnif_link link = {0};
 
-    if (cnif_link_add(node.host, &spec, &err) < 0 ||
+    if (cnif_link_add(node.host, &spec, NULL, &err) < 0 ||
         cnif_link_get(node.host, name, 0, &link, &err) < 0 ||
         cnif_link_change(node.host, link.index, &change, &err) < 0)
         (void)fprintf(stderr, "add pair: %s\n", err.msg);
@@ -230,7 +230,7 @@ static void *churn(void *arg)
     if (cnif_nlsock_open(NETLINK_ROUTE, -1, &sock, NULL) < 0)
         abort();
     while (churning) {
-        (void)cnif_link_add(sock, &spec, NULL);
+        (void)cnif_link_add(sock, &spec, NULL, NULL);
         (void)cnif_detach(-1, "churn1", NULL, CNIF_LINGER_THREAD, &found, NULL);
     }
     cnif_nlsock_close(sock);

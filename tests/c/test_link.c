@@ -309,7 +309,7 @@ static void test_oversized_requests(void)
     text[sizeof(text) - 1] = '\0';
     fake_kernel_open(&fake);
     spec.name = text;
-    CHECK(cnif_link_add(&fake.sock, &spec, &err) == -EMSGSIZE);
+    CHECK(cnif_link_add(&fake.sock, &spec, NULL, &err) == -EMSGSIZE);
     change.alias = text;
     CHECK(cnif_link_change(&fake.sock, 9, &change, &err) == -EMSGSIZE);
     CHECK(strcmp(err.msg, "netlink request for index 9 does not fit its buffer") == 0);

@@ -65,7 +65,7 @@ static void test_veth(void)
     spec.kind = "veth";
     spec.name = "v0";
     spec.peer.name = "v1";
-    CHECK(sent("veth-plain", cnif_link_add(kernel_that_acknowledges(), &spec, NULL)));
+    CHECK(sent("veth-plain", cnif_link_add(kernel_that_acknowledges(), &spec, NULL, NULL)));
 
     spec.mtu = spec.peer.mtu = 1400;
     spec.master = 7;
@@ -89,12 +89,13 @@ static void test_other_kinds(void)
     bridge.kind = "bridge";
     bridge.name = "br1";
     bridge.up = true;
-    CHECK(sent("bridge", cnif_link_add(kernel_that_acknowledges(), &bridge, NULL)));
+    CHECK(sent("bridge", cnif_link_add(kernel_that_acknowledges(), &bridge, NULL, NULL)));
     bridge.up = false;
     bridge.mtu = 1400;
     bridge.has_txqlen = true;
     bridge.bridge.vlan_filtering = true;
-    CHECK(sent("bridge-vlan-filtering", cnif_link_add(kernel_that_acknowledges(), &bridge, NULL)));
+    CHECK(sent("bridge-vlan-filtering",
+               cnif_link_add(kernel_that_acknowledges(), &bridge, NULL, NULL)));
 
     macvlan.kind = "macvlan";
     macvlan.name = "eth0";
@@ -105,11 +106,11 @@ static void test_other_kinds(void)
     memcpy(macvlan.mac, "\x02\0\0\0\0\1", 6);
     macvlan.macvlan.mode = MACVLAN_MODE_BRIDGE;
     macvlan.macvlan.bcqueuelen = 500;
-    CHECK(sent("macvlan", cnif_link_add(kernel_that_acknowledges(), &macvlan, NULL)));
+    CHECK(sent("macvlan", cnif_link_add(kernel_that_acknowledges(), &macvlan, NULL, NULL)));
 
     dummy.kind = "dummy";
     dummy.name = "d0";
-    CHECK(sent("dummy", cnif_link_add(kernel_that_acknowledges(), &dummy, NULL)));
+    CHECK(sent("dummy", cnif_link_add(kernel_that_acknowledges(), &dummy, NULL, NULL)));
 
     ipvlan.kind = "ipvlan";
     ipvlan.name = vlan.name = "eth0";
@@ -117,17 +118,17 @@ static void test_other_kinds(void)
     ipvlan.parent = vlan.parent = 7;
     ipvlan.netns_fd = vlan.netns_fd = 5;
     ipvlan.ipvlan_mode = IPVLAN_MODE_L3S;
-    CHECK(sent("ipvlan", cnif_link_add(kernel_that_acknowledges(), &ipvlan, NULL)));
+    CHECK(sent("ipvlan", cnif_link_add(kernel_that_acknowledges(), &ipvlan, NULL, NULL)));
 
     vlan.kind = "vlan";
     vlan.vlan_id = 100;
-    CHECK(sent("vlan", cnif_link_add(kernel_that_acknowledges(), &vlan, NULL)));
+    CHECK(sent("vlan", cnif_link_add(kernel_that_acknowledges(), &vlan, NULL, NULL)));
 
     vrf.kind = "vrf";
     vrf.name = "vrf1";
     vrf.up = true;
     vrf.vrf_table = 4000000000;
-    CHECK(sent("vrf", cnif_link_add(kernel_that_acknowledges(), &vrf, NULL)));
+    CHECK(sent("vrf", cnif_link_add(kernel_that_acknowledges(), &vrf, NULL, NULL)));
 }
 
 /* A change says only what is to change. */

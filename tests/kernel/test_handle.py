@@ -129,20 +129,22 @@ def test_the_other_end_of_a_pair_is_known_by_namespace(
 
 def test_links_are_made_as_described(node: Node, handle: Handle, pod: Container) -> None:
     """A bridge, a pair across namespaces and a macvlan elsewhere have what was asked for."""
-    handle.add_link("bridge", "br7", mtu=1400, mac="02:00:00:00:00:07", up=True)
+    master = handle.add_link("bridge", "br7", mtu=1400, mac="02:00:00:00:00:07", up=True)
     br7 = shown(node, "br7")
+    assert br7["ifindex"] == master
     assert (br7["mtu"], br7["address"]) == (1400, "02:00:00:00:00:07")
     assert "UP" in br7["flags"]
 
-    master = handle.link("br7").index
-    handle.add_link("veth", "v0", mtu=1300, master=master, peer="eth0", peer_netns=pod.fd)
+    v0 = handle.add_link("veth", "v0", mtu=1300, master=master, peer="eth0", peer_netns=pod.fd)
+    assert shown(node, "v0")["ifindex"] == v0
     assert shown(node, "v0")["master"] == "br7"
     assert shown(node, "v0")["mtu"] == 1300
     assert shown(node, "eth0", "-n pod")["linkinfo"]["info_kind"] == "veth"
     assert shown(node, "eth0", "-n pod")["mtu"] == 1300
 
     mode = MACVLAN_BRIDGE
-    handle.add_link("macvlan", "eth1", parent=master, netns=pod.fd, macvlan_mode=mode)
+    far = handle.add_link("macvlan", "eth1", parent=master, netns=pod.fd, macvlan_mode=mode)
+    assert far == 0
     assert shown(node, "eth1", "-n pod")["linkinfo"]["info_data"]["mode"] == "bridge"
     handle.add_link("veth", "v1")
     assert handle.link("v1").kind == "veth"

@@ -40,8 +40,11 @@ def test_run_on_one_network(shell: Shell) -> None:
 def test_run_what_cannot_be_run(node: Node, shell: Shell) -> None:
     """A program that is not there, and a network that fails, leave nothing."""
     done = shell.run("run", "no-such-program")
-    assert done.returncode == 126
+    assert done.returncode == 127
     assert "execute no-such-program: no such file or directory" in done.stderr
+    done = shell.run("run", "/etc")
+    assert done.returncode == 126
+    assert "execute /etc: permission denied" in done.stderr
     write("20-bad.conf", {"cniVersion": "1.0.0", "name": "bad", "type": "macvlan", "master": "no"})
     assert 'name="bad" failed (add)' in shell.refused("run", "true")
     assert "no net configuration" in shell.refused("run", "-n", "none", "true")

@@ -28,6 +28,7 @@ LAYERS = (
     ("libcni",),
     ("kubernetes", "service"),
     ("cli",),
+    ("__main__",),
 )
 LEVEL = {package: level for level, packages in enumerate(LAYERS) for package in packages}
 
@@ -112,7 +113,7 @@ def test_every_package_has_a_layer() -> None:
     packages = {path.parent.name for path in SRC.glob("*/*.py")}
     assert packages
     assert packages <= set(LEVEL)
-    assert {path.name for path in SRC.glob("*.py")} == {"__init__.py"}
+    assert {path.name for path in SRC.glob("*.py")} == {"__init__.py", "__main__.py"}
 
 
 @pytest.mark.parametrize("name", EVERY_MODULE)

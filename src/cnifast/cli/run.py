@@ -39,7 +39,7 @@ if TYPE_CHECKING:
 
 NAMESPACES = "/run/netns"
 LO = {"cniVersion": "1.0.0", "name": "lo", "type": LOOPBACK}
-EXIT_NOT_RUN = 126
+EXIT_NOT_RUN, EXIT_NOT_FOUND = 126, 127  # as shells have them
 
 
 def configure(parser: ArgumentParser) -> None:
@@ -118,9 +118,12 @@ def _become(path: str, argv: Sequence[str]) -> None:
     """Become a program in a namespace."""
     from cnifast.kernel import NetNS, netns
 
+    status = EXIT_NOT_RUN
     try:
         netns.become(NetNS(path), argv)
     except (OSError, ValueError) as e:
         os.write(2, f"cnifast run: {e}\n".encode())
+        if isinstance(e, FileNotFoundError):
+            status = EXIT_NOT_FOUND
     finally:
-        os._exit(EXIT_NOT_RUN)
+        os._exit(status)

@@ -95,8 +95,10 @@ class Handle(NetlinkSocket):
         macvlan_mode: int = 0,
         vlan_filtering: bool = False,
         vrf_table: int = 0,
-    ) -> None:
+    ) -> int:
         """Create a link, in another namespace if ``netns`` is the file descriptor of one.
+
+        Return its index, 0 for one in another namespace.
 
         ``parent`` is the index of the lower device (macvlan); ``peer`` and ``peer_netns`` are
         name and namespace of the other end (veth), which has the same MTU.  0 and "" leave a
@@ -119,7 +121,9 @@ class Handle(NetlinkSocket):
         spec.macvlan.mode = macvlan_mode
         spec.bridge.vlan_filtering = vlan_filtering
         spec.vrf_table = vrf_table
-        check(lib.cnif_link_add(self.raw, spec, err), err)
+        index = ffi.new("int32_t *")
+        check(lib.cnif_link_add(self.raw, spec, index, err), err)
+        return int(index[0])
 
     def set_link(
         self,

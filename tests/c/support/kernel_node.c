@@ -76,7 +76,7 @@ void kernel_node_open(struct kernel_node *node)
         give_up("new host", "refused");
     kernel_node_run(-1, "ip link set lo up");
     if (cnif_nlsock_open(NETLINK_ROUTE, -1, &node->host, &err) < 0 ||
-        cnif_link_add(node->host, &spec, &err) < 0 ||
+        cnif_link_add(node->host, &spec, NULL, &err) < 0 ||
         cnif_link_get(node->host, "br0", 0, &link, &err) < 0 ||
         cnif_netns_id(-1, &dev, &node->home, &err) < 0)
         give_up("new host", err.msg);

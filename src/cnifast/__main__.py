@@ -1,0 +1,7 @@
+"""`python -m cnifast COMMAND ...`: the command where its program is not on the path."""
+
+import sys
+
+from cnifast.cli.__main__ import main
+
+sys.exit(main())
