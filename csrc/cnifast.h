@@ -41,6 +41,11 @@ const char *cnif_fault_failed(void);
 
 /* Open the namespace at `path`; -EINVAL if it is something else. */
 int cnif_netns_open(const char *path, int *ret_fd, struct cnif_err *reterr);
+/*
+ * Promise that every thread of this process stays in the namespace that the
+ * calling one is in, so that each finds its way back there from all visits.
+ */
+int cnif_netns_settle(struct cnif_err *reterr);
 /* Device and inode of the namespace `fd`, of the calling thread's own for -1. */
 int cnif_netns_id(int fd, uint64_t *ret_dev, uint64_t *ret_ino, struct cnif_err *reterr);
 /* Make a new namespace and pin it at `path`, which must not exist. */

@@ -9,6 +9,7 @@
 #include "base/err.h"
 #include "netlink/nlparse.h"
 #include "netlink/nlsock.h"
+#include "netns/netns.h"
 #include "rtnl/link.h"
 #include "rtnl/port.h"
 
@@ -63,12 +64,13 @@ static int refuse_ra(const struct cnif_nlsock *sock, const struct cnif_veth_host
 {
     char path[64];
     struct cnif_sysctl sysctl = {.path = path, .value = "0", .optional = true};
-    cnif_cleanup_close int netns = here ? -1 : ioctl(sock->fd, SIOCGSKNS);
+    bool known = here || cnif_netns_is_settled();
+    cnif_cleanup_close int netns = known ? -1 : ioctl(sock->fd, SIOCGSKNS);
 
-    if (!here && netns < 0)
+    if (!known && netns < 0)
         return cnif_err_errno(reterr, errno, "find network namespace of %s", veth->name);
     (void)snprintf(path, sizeof(path), "net/ipv6/conf/%s/accept_ra", veth->name);
-    return cnif_sysctl_write(here ? veth->netns_fd : netns, &sysctl, 1, reterr);
+    return cnif_sysctl_write(known ? veth->netns_fd : netns, &sysctl, 1, reterr);
 }
 
 /*

@@ -25,6 +25,9 @@ struct cnif_intake {
     char data[CNIF_INTAKE_ROOM];
 };
 
+/* The mount and inode of the root directory: whoever has the same two sees the same files. */
+int cnif_root_id(uint64_t *ret_mount, uint64_t *ret_inode, struct cnif_err *reterr);
+
 /* Make room ready for connections to a service in the calling thread's network namespace. */
 int cnif_intake_begin(struct cnif_intake *intake, struct cnif_err *reterr);
 /*

@@ -13,11 +13,15 @@
 /* Keeps the way back while a thread is away; -1 at home. */
 struct cnif_netns_visit {
     int home;
+    bool from_home; /* the way back is the one that all threads have */
 };
 
 /* Enter the namespace `fd`; -1 stays where it is.  Pair with cnif_netns_leave. */
 int cnif_netns_enter(struct cnif_netns_visit *visit, int fd, struct cnif_err *reterr);
 void cnif_netns_leave(struct cnif_netns_visit *visit);
+
+/* Whether every thread of this process has settled where it is. */
+bool cnif_netns_is_settled(void);
 
 /* Whether an open file is a network namespace. */
 bool cnif_netns_is(int fd);

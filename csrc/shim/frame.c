@@ -4,7 +4,7 @@
  *   +-----------+-----------+-----------+----------------+-----------+
  *   | u32 magic | u16 wire  | u16 kind  | u32 length     | u32 flags |   header
  *   +-----------+-----------+-----------+----------------+-----------+
- *   | u64 mnt_dev           | u64 mnt_ino                |               request
+ *   | u64 mount of /        | u64 inode of /              |              request
  *   | build \0 plugin \0 KEY=VALUE \0 ... KEY=VALUE \0 \0 stdin ...  |
  *   |                      of a command:          word \0 word \0 ...  |
  *   +----------------------------------------------------------------+
@@ -149,7 +149,7 @@ bool shim_env_of_command(const char *entry)
 void shim_request_begin(struct shim_buf *b, const char *build, const char *plugin,
                         char *const envp[], bool (*forwarded)(const char *entry))
 {
-    static const char blank[SHIM_HEADER_SIZE + SHIM_MNT_SIZE];
+    static const char blank[SHIM_HEADER_SIZE + SHIM_ROOT_SIZE];
 
     shim_put(b, blank, sizeof(blank));
     shim_put_string(b, build);
@@ -160,15 +160,15 @@ void shim_request_begin(struct shim_buf *b, const char *build, const char *plugi
     shim_put_string(b, "");
 }
 
-void shim_request_end(struct shim_buf *b, uint64_t mnt_dev, uint64_t mnt_ino, uint32_t flags)
+void shim_request_end(struct shim_buf *b, const struct shim_root *root, uint32_t flags)
 {
     store_le(b->data, SHIM_MAGIC, 4);
     store_le(b->data + 4, SHIM_WIRE_VERSION, 2);
     store_le(b->data + 6, SHIM_REQUEST, 2);
     store_le(b->data + 8, b->len - SHIM_HEADER_SIZE, 4);
     store_le(b->data + 12, flags, 4);
-    store_le(b->data + SHIM_HEADER_SIZE, mnt_dev, 8);
-    store_le(b->data + SHIM_HEADER_SIZE + 8, mnt_ino, 8);
+    store_le(b->data + SHIM_HEADER_SIZE, root->mount, 8);
+    store_le(b->data + SHIM_HEADER_SIZE + 8, root->inode, 8);
 }
 
 bool shim_answer_header(const char header[SHIM_HEADER_SIZE], struct shim_answer *ret)
@@ -397,10 +397,4 @@ const char *shim_errno_name(long code, char room[24])
     shim_put_number(&b, (unsigned long)code % 100000);
     shim_put_string(&b, "");
     return room;
-}
-
-uint64_t shim_makedev(uint32_t major, uint32_t minor)
-{
-    return ((uint64_t)(major & 0xfffff000u) << 32) | ((uint64_t)(major & 0xfffu) << 8) |
-           ((uint64_t)(minor & 0xffffff00u) << 12) | (minor & 0xffu);
 }

@@ -14,7 +14,7 @@
 #include <stdint.h>
 
 #define SHIM_HEADER_SIZE 16u
-#define SHIM_MNT_SIZE    16u
+#define SHIM_ROOT_SIZE   16u
 #define SHIM_PREFIX_MAX  (64u * 1024u)   /* identities, names and environment */
 #define SHIM_STDIN_MAX   (1024u * 1024u) /* the network configuration */
 #define SHIM_PAYLOAD_MAX (SHIM_PREFIX_MAX + SHIM_STDIN_MAX)
@@ -56,6 +56,13 @@ struct shim_buf {
     bool overflow;
 };
 
+/* What tells a root directory from all others: its mount, which no other namespace has, and inode.
+ */
+struct shim_root {
+    uint64_t mount;
+    uint64_t inode;
+};
+
 struct shim_answer {
     enum shim_kind kind;
     uint32_t length; /* of the payload */
@@ -92,14 +99,14 @@ bool shim_env_forwarded(const char *entry);
 bool shim_env_of_command(const char *entry);
 
 /*
- * Start a request: room for the header and the mount namespace's identity, then
+ * Start a request: room for the header and the root directory's identity, then
  * build id, plugin, environment, terminator.  Standard input follows.
  */
 void shim_request_begin(struct shim_buf *b, const char *build, const char *plugin,
                         char *const envp[], bool (*forwarded)(const char *entry));
 
 /* Fill in what was left open; b->len is then the length of the whole frame. */
-void shim_request_end(struct shim_buf *b, uint64_t mnt_dev, uint64_t mnt_ino, uint32_t flags);
+void shim_request_end(struct shim_buf *b, const struct shim_root *root, uint32_t flags);
 
 /* Read an answer's header.  False when it is none of ours. */
 bool shim_answer_header(const char header[SHIM_HEADER_SIZE], struct shim_answer *ret);
@@ -124,8 +131,5 @@ void shim_put_error(struct shim_buf *b, enum shim_code code, const char *const p
 
 /* "ENOENT" and so on, "errno 123" for the uncommon; `room` holds the latter. */
 const char *shim_errno_name(long code, char room[24]);
-
-/* dev_t as the C library spells it. */
-uint64_t shim_makedev(uint32_t major, uint32_t minor);
 
 #endif

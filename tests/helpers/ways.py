@@ -63,6 +63,24 @@ class Elsewhere(BinaryRunner):
         )
 
 
+class Rooted(BinaryRunner):
+    """Calls through the service by a process with another root directory, but the same mounts."""
+
+    def __init__(self, directory: str, root: Path) -> None:
+        super().__init__("rooted", directory, {"CNIFAST_SERVICE": "required"})
+        self._root = root
+
+    def start(self, plugin: str, environment: Mapping[str, str]) -> subprocess.Popen[bytes]:
+        """Start the plugin there."""
+        return subprocess.Popen(
+            ["chroot", self._root, f"{self.plugin_path}/{plugin}"],
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            env={**self._base, **environment},
+        )
+
+
 class Service:
     """`cnifast serve` on the node that the calling thread is on."""
 

@@ -12,7 +12,7 @@ from helpers import nsutil
 from helpers.flannel import SUBNET_FILE, flanneld
 from helpers.node import need_tools
 from helpers.plugin import Attachment, must
-from helpers.ways import Elsewhere, Service
+from helpers.ways import Elsewhere, Rooted, Service
 
 if TYPE_CHECKING:
     from helpers.node import Container, Node
@@ -87,6 +87,24 @@ def test_records_of_the_caller(
     assert node.links(pod)[1]["mtu"] == 1500
     assert list(Path("/run/mine/tuning").iterdir()) == []
     assert not Path("/run/cni/tuning").exists()
+    assert len(cold(service)) == 2
+
+
+def test_addresses_of_a_caller_with_a_root_directory_of_its_own(
+    node: Node, service: Service, plugin_directory: str
+) -> None:
+    """Addresses are taken where the caller keeps them, also where mounts are the service's."""
+    root, conf = Path("/run/root"), {"type": "host-local", "subnet": "10.1.0.0/24"}
+    root.mkdir()
+    node.run(f"mount --rbind / {root}")
+    node.run(f"mount -t tmpfs none {root}/var/lib/cni")
+    one = Attachment(Rooted(plugin_directory, root), {**BASE, "ipam": conf}, node.new_container())
+    one.conf["type"] = "host-local"
+    must(one.add())
+    assert Path(f"{root}/var/lib/cni/networks/net/10.1.0.2").exists()
+    assert not Path("/var/lib/cni/networks/net").exists()
+    must(one.delete())
+    assert not Path(f"{root}/var/lib/cni/networks/net/10.1.0.2").exists()
     assert len(cold(service)) == 2
 
 

@@ -196,7 +196,7 @@ def test_root_of_the_callers_own(service: Service, shell: Shell) -> None:
     )
     # There is no Python: what stands for it does not know the command.
     assert done.returncode != 0
-    assert refused(service, "paths of the caller's own")
+    assert refused(service, "/etc/cni/net.d is of the caller's")
 
 
 def elsewhere(shell: Shell, setup: str, *words: str) -> subprocess.CompletedProcess[str]:

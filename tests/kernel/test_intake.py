@@ -6,17 +6,18 @@ import os
 import socket
 import subprocess
 import sys
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
 
-from cnifast.kernel.intake import Intake
+from cnifast.kernel.intake import Intake, own_root
+from cnifast.protocol import wire
 from helpers.node import need_tools
 from helpers.nsutil import inside
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
-    from pathlib import Path
 
     from helpers.node import Node
 
@@ -68,9 +69,36 @@ def test_caller_of_another_namespace(node: Node, listener: socket.socket) -> Non
         assert is_own == own
 
 
+PROBE = """
+import os
+from cnifast.kernel.intake import own_root
+
+os.chroot(os.environ.get("ROOT", "/"))
+print(own_root())
+"""
+
+
+@pytest.mark.parametrize(
+    ("before", "same"),
+    [
+        ([], True),
+        (["unshare", "--net", "--uts", "--ipc"], True),
+        (["unshare", "--mount"], False),
+        (["env", "ROOT=/usr"], False),
+    ],
+    ids=["here", "other namespaces", "mounts of its own", "root of its own"],
+)
+def test_root_directories_are_told_apart(node: Node, before: list[str], *, same: bool) -> None:
+    """A process has our root directory unless its mounts, or its root, are its own."""
+    assert node
+    command = [*before, sys.executable, "-c", PROBE]
+    done = subprocess.run(command, capture_output=True, text=True, check=True)
+    assert (done.stdout.strip() == str(own_root())) == same
+
+
 UNABLE = """
 import socket, sys
-from cnifast.kernel.intake import Intake
+from cnifast.kernel.intake import Intake, own_root
 
 listener = socket.socket(socket.AF_UNIX)
 listener.bind(sys.argv[2])
@@ -103,3 +131,29 @@ def test_namespace_that_the_kernel_does_not_give(node: Node, tmp_path: Path) -> 
         )
     said = "open the caller's network namespace: operation not permitted"
     assert done.stdout.strip() == said, done.stderr
+
+
+@pytest.mark.parametrize(
+    "kernel",
+    ["new", pytest.param("old", marks=pytest.mark.second_kernel("ipvlan"))],
+)
+def test_plugins_say_the_same_root(node: Node, plugin_directory: str, kernel: str) -> None:
+    """A plugin names its root directory as the service does, also before Linux 6.8."""
+    assert node
+    assert kernel
+    Path("/run/cnifast").mkdir(mode=0o700, exist_ok=True)
+    environment = {"CNI_COMMAND": "STATUS", "CNI_PATH": plugin_directory}
+    with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as sock:
+        sock.bind("/run/cnifast/cnifast.sock")
+        sock.listen()
+        with subprocess.Popen(
+            [f"{plugin_directory}/bridge"],
+            env=environment,
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.DEVNULL,
+        ):
+            connection, _ = sock.accept()
+            with connection:
+                frame = connection.recv(1 << 16)
+    request = wire.decode_request(frame[wire.HEADER_SIZE :])
+    assert request.root == own_root()

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from cnifast import __version__
+from cnifast.kernel.intake import own_root
 from cnifast.protocol import wire
 from helpers.bench import Bench, Service, wait_for
 
@@ -19,16 +20,10 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
 
-def _mounts() -> tuple[int, int]:
-    """Return what tells this mount namespace from others."""
-    st = os.stat("/proc/self/ns/mnt")
-    return st.st_dev, st.st_ino
-
-
 def frame(bench: Bench, *, netns: bool = False) -> bytes:
     """Return a request in order."""
     request = wire.WireRequest(
-        _mounts(), __version__, "noop", bench.env(), bench.conf(), netns=netns
+        own_root(), __version__, "noop", bench.env(), bench.conf(), netns=netns
     )
     return wire.encode_request(request)
 
@@ -36,7 +31,7 @@ def frame(bench: Bench, *, netns: bool = False) -> bytes:
 def command(words: bytes) -> bytes:
     """Return a command, which is in order if it has words."""
     return wire.encode_request(
-        wire.WireRequest(_mounts(), __version__, "cnifast", {}, words, command=True)
+        wire.WireRequest(own_root(), __version__, "cnifast", {}, words, command=True)
     )
 
 
@@ -206,7 +201,7 @@ def test_reader_that_does_not_read_is_given_up(bench: Bench) -> None:
     """A caller that never takes its answer costs a thread a few seconds, not its life."""
     service = bench.serve("--threads", "1")
     conf = bench.conf({"size": 1_000_000})
-    request = wire.WireRequest(_mounts(), __version__, "big", bench.env(), conf)
+    request = wire.WireRequest(own_root(), __version__, "big", bench.env(), conf)
     with connected(service) as sock, descriptors(1) as fds:
         socket.send_fds(sock, [wire.encode_request(request)], fds)
         assert "sent=False" in service.wait_log("event=call")

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
+from cnifast.kernel.intake import own_root
 from cnifast.protocol import wire
 from cnifast.service.probe import probe
 from helpers.bench import HERE, PATIENCE, Bench, Service, wait_for
@@ -164,8 +165,7 @@ def test_other_plugins_send_other_descriptors(bench: Bench, service: Service, co
 
 def exchange(bench: Bench, build: str, descriptors: int = 1) -> str:
     """Return why a service does not answer a call of this build."""
-    st = os.stat("/proc/self/ns/mnt")
-    request = wire.WireRequest((st.st_dev, st.st_ino), build, "noop", bench.env(), b"{}")
+    request = wire.WireRequest(own_root(), build, "noop", bench.env(), b"{}")
     with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as sock:
         sock.connect(str(bench.socket))
         socket.send_fds(sock, [wire.encode_request(request)], [2] * descriptors)

@@ -68,12 +68,14 @@ def _serve(listener: Listener, threads: int, idle: int) -> int:
     """Run the service; return the exit status."""
     from cnifast.cli.handed import handed
     from cnifast.ipam.dhcp.hosted import Hosted
+    from cnifast.kernel import netns
     from cnifast.plugins import NAMES, load
     from cnifast.service import Server
     from cnifast.service.log import to_stderr
 
     log = to_stderr()
     try:
+        netns.settle()
         dhcp = Hosted(log)
     except (OSError, ValueError) as e:
         print(f"cnifast: {e}", file=sys.stderr)

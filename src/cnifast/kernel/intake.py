@@ -6,6 +6,17 @@ from cnifast._native import ffi, lib
 from cnifast._native.errors import check, new_error
 
 
+def own_root() -> tuple[int, int]:
+    """Return what tells this process's root directory from that of others: mount and inode.
+
+    A mount is in one namespace alone, so whoever has the same root sees the same files.
+    """
+    err = new_error()
+    found = ffi.new("uint64_t [2]")
+    check(lib.cnif_root_id(found, found + 1, err), err)
+    return found[0], found[1]
+
+
 class Intake:
     """Room for one connection after the other; for use by one thread.
 

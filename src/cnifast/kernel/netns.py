@@ -88,6 +88,18 @@ def identify(fd: int = -1) -> tuple[int, int]:
     return int(ids[0]), int(ids[1])
 
 
+def settle() -> None:
+    """Promise that every thread of this process stays in the namespace it is in now.
+
+    What visits another namespace for it then need not find out first where to come back to.
+
+    Raises:
+        KernelError: the namespace cannot be opened.
+    """
+    err = new_error()
+    check(lib.cnif_netns_settle(err), err)
+
+
 def create(path: str) -> None:
     """Make a new namespace and pin it at ``path``, as "ip netns add" does.
 

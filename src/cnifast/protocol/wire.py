@@ -1,7 +1,7 @@
 """Frames between the shim and the service: pure encoding and decoding.
 
     header   u32 magic "CNIF"  u16 wire version  u16 kind  u32 payload length  u32 flags
-    REQUEST  u64 st_dev, u64 st_ino of the caller's mount namespace, then texts that end in NUL:
+    REQUEST  u64 mount, u64 inode of the caller's root directory, then texts that end in NUL:
              build, plugin, each KEY=VALUE of the environment, the empty text; the rest is stdin
     RESULT   u32 exit code, the rest is stdout
     RUN_COLD the reason as text; nothing was done, the caller runs the plugin itself
@@ -30,7 +30,7 @@ HEADER_SIZE = 16
 PAYLOAD_MAX = (1 << 20) + (1 << 16)
 
 _HEADER = Layout("<IHHII")
-_NAMESPACE = Layout("<QQ")
+_ROOT = Layout("<QQ")
 _EXIT_CODE = Layout("<I")
 
 
@@ -52,15 +52,15 @@ class Header:
 class WireRequest:
     """A call as the shim hands it over.
 
-    ``mnt`` is (st_dev, st_ino) of the caller's mount namespace; ``netns`` tells whether the
-    container's namespace came as a file descriptor, ``command`` that it is no plugin's call.
+    ``root`` is the mount and the inode of the caller's root directory; ``netns`` tells whether
+    the container's namespace came as a file descriptor, ``command`` that it is no plugin's call.
     """
 
-    __slots__ = ("build", "command", "env", "mnt", "netns", "plugin", "stdin")
+    __slots__ = ("build", "command", "env", "netns", "plugin", "root", "stdin")
 
     def __init__(
         self,
-        mnt: tuple[int, int],
+        root: tuple[int, int],
         build: str,
         plugin: str,
         env: dict[str, str],
@@ -69,7 +69,7 @@ class WireRequest:
         netns: bool = False,
         command: bool = False,
     ) -> None:
-        self.mnt = mnt
+        self.root = root
         self.build = build
         self.plugin = plugin
         self.env = env
@@ -118,9 +118,7 @@ def encode_request(request: WireRequest) -> bytes:
     encoded = [text.encode("utf-8", "surrogateescape") for text in texts]
     if any(b"\0" in text for text in encoded):
         raise WireError("a text contains NUL")
-    payload = b"".join(
-        (_NAMESPACE.pack(*request.mnt), b"\0".join([*encoded, b"", b""]), request.stdin)
-    )
+    payload = b"".join((_ROOT.pack(*request.root), b"\0".join([*encoded, b"", b""]), request.stdin))
     return _frame(REQUEST, payload, FLAG_NETNS * request.netns | FLAG_COMMAND * request.command)
 
 
@@ -133,11 +131,11 @@ def decode_request(payload: bytes, flags: int = 0) -> WireRequest:
         WireError: the payload ends early, or names no plugin.
     """
     try:
-        mnt = _NAMESPACE.unpack_from(payload)
+        root = _ROOT.unpack_from(payload)
     except layout_error:
         raise WireError("the request ends within its first field") from None
     # Each text ends in NUL, and the empty one behind them is nothing but its NUL.
-    start = _NAMESPACE.size
+    start = _ROOT.size
     end = payload.find(b"\0\0", start)
     if end < 0:
         raise WireError("the request ends within a text")
@@ -150,7 +148,7 @@ def decode_request(payload: bytes, flags: int = 0) -> WireRequest:
         if equals:
             env.setdefault(key, value)
     return WireRequest(
-        mnt,
+        root,
         texts[0],
         texts[1],
         env,

@@ -1,4 +1,4 @@
-"""Whether a path means the same to a caller in another mount namespace as it means here."""
+"""Whether a path means the same here and to a caller with another root or other mounts."""
 
 from __future__ import annotations
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import socket
 
+from cnifast.kernel.intake import own_root
 from cnifast.protocol import wire
 from cnifast.service.listener import peer
 
@@ -20,8 +21,7 @@ def probe(path: str) -> str:
         OSError: nobody listens there, or not for us, or nothing comes back.
         WireError: what comes back is not an answer.
     """
-    mnt = os.stat("/proc/self/ns/mnt")
-    request = wire.WireRequest((mnt.st_dev, mnt.st_ino), NO_BUILD, "doctor", {}, b"")
+    request = wire.WireRequest(own_root(), NO_BUILD, "doctor", {}, b"")
     with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as sock:
         sock.settimeout(PROBE_SECONDS)
         sock.connect(path)

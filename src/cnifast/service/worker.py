@@ -10,13 +10,13 @@ import time
 import traceback
 
 from cnifast import __version__
-from cnifast.kernel.intake import Intake
+from cnifast.kernel.intake import Intake, own_root
 from cnifast.protocol import wire
 from cnifast.protocol.errors import INTERNAL, CNIError, RunCold
 from cnifast.protocol.request import Place
 from cnifast.protocol.skel import Response, dispatch
 from cnifast.service.connection import Connection, Rejected
-from cnifast.service.paths import CallersPaths, named_paths, root_of
+from cnifast.service.paths import CallersPaths, named_paths
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -58,12 +58,12 @@ class Warm:
 
 
 class Home:
-    """Where the service itself lives: (st_dev, st_ino) of its namespaces, and its user."""
+    """Where the service itself lives: its root directory, its user namespace, and its user."""
 
-    __slots__ = ("mnt", "uid", "user")
+    __slots__ = ("root", "uid", "user")
 
     def __init__(self) -> None:
-        self.mnt = _namespace("/proc/self/ns/mnt")
+        self.root = own_root()
         self.user = _namespace("/proc/self/ns/user")
         self.uid = os.geteuid()
 
@@ -84,12 +84,11 @@ class Command:
         words: its own, without the program's name.
         env: what of the environment is for it.
         place: where it takes effect; nothing in it is of a container.
-        same_root: whether the program's root directory is the one of its mount namespace.
         told: whether the program has something to say by now: None when not, the number of the
             signal that is to end it, 0 when it is gone.
     """
 
-    __slots__ = ("env", "place", "same_root", "told", "words")
+    __slots__ = ("env", "place", "told", "words")
 
     def __init__(
         self,
@@ -97,14 +96,11 @@ class Command:
         env: dict[str, str],
         place: Place,
         told: Callable[[], int | None],
-        *,
-        same_root: bool,
     ) -> None:
         self.words = words
         self.env = env
         self.place = place
         self.told = told
-        self.same_root = same_root
 
 
 class Worker(threading.Thread):
@@ -191,7 +187,7 @@ class Worker(threading.Thread):
         conn.require_descriptors(request)
         if home.uid != 0 and _namespace(f"/proc/{pid}/ns/user") != home.user:
             raise RunCold("the caller is in another user namespace")
-        same_path = None if request.mnt == home.mnt else CallersPaths(pid)
+        same_path = None if request.root == home.root else CallersPaths(pid)
         if request.command:
             return self._command(conn, request, same_path)
         mount_same = same_path is None or _same_paths(same_path, request)
@@ -229,10 +225,7 @@ class Worker(threading.Thread):
         if self._pool.command is None:
             raise RunCold("this service runs no commands")
         place = self._place(conn, None, same_path, mount_same=True)
-        same_root = same_path is not None or _has_our_root(conn.pid)
-        return self._pool.command(
-            Command(words, request.env, place, conn.told, same_root=same_root)
-        )
+        return self._pool.command(Command(words, request.env, place, conn.told))
 
     def _place(
         self,
@@ -260,14 +253,6 @@ class Worker(threading.Thread):
             same_path=same_path,
             root=same_path.root if same_path is not None else "",
         )
-
-
-def _has_our_root(pid: int) -> bool:
-    """Tell whether the root directory of a process in our mount namespace is ours."""
-    try:
-        return os.path.samefile(root_of(pid), "/")
-    except OSError:
-        return False
 
 
 def _same_paths(same_path: CallersPaths, request: WireRequest) -> bool:
