@@ -26,7 +26,7 @@ class Bare:
     """The kernel calls of a bridge attachment and nothing else, by a C program.
 
     It says how many pods the kernel itself has time for: without a process for a call, or with
-    one for each, as runtimes start them, that does nothing.
+    one for each that does nothing, reads nothing and writes nothing.
     """
 
     def __init__(self, node: Node, network: Network, pods: int, *, starts: bool) -> None:

@@ -224,8 +224,9 @@ struct cnif_route {
 int cnif_link_get(struct cnif_nlsock *sock, const char *name, int32_t index, struct cnif_link *ret,
                   struct cnif_err *reterr);
 /*
- * Create a link; -EEXIST if the name is taken.  Its index, 0 if it was made in
- * another namespace, goes to `ret_index`, which may be NULL.
+ * Create a link; -EEXIST if the name is taken.  Its index goes to `ret_index`,
+ * which may be NULL: 0 if it was made in another namespace, or if the kernel
+ * does not tell it (before Linux 6.2, of a link that was given another name).
  */
 int cnif_link_add(struct cnif_nlsock *sock, const struct cnif_link_spec *spec, int32_t *ret_index,
                   struct cnif_err *reterr);

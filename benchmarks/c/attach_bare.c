@@ -22,8 +22,8 @@
  * With CLIENTSxPODS so many processes share the pods whose namespaces are NETNS
  * with a number behind it: each attaches and detaches its own, one after the
  * other.  Prints the nanoseconds that all of it took.  @HOST@ in a sysctl is the
- * name of the host's end.  PROGRAM is run before each attach and each detach:
- * that much a runtime's calls cost whatever the plugin is.
+ * name of the host's end.  PROGRAM is run before each attach and each detach, as
+ * a runtime runs a plugin, but with nothing to read or to write.
  */
 #define _GNU_SOURCE
 #include <arpa/inet.h>
@@ -493,7 +493,7 @@ int main(int argc, char **argv)
 {
     struct job job = {.host_end = "bare0"};
     char address[32];
-    struct churn churn = {.prefix = argv[2]};
+    struct churn churn = {0};
     int rounds;
 
     if (argc < 6 || sscanf(argv[3], "%31[0-9.]/%hhu", address, &job.prefix) != 2 ||
@@ -512,6 +512,7 @@ int main(int argc, char **argv)
 
         if (churn.clients < 1 || churn.clients > CLIENTS)
             die("no number of clients from 1 to %d: %d", CLIENTS, churn.clients);
+        churn.prefix = argv[2];
         churn.program = program ? program + 1 : NULL;
         return run_churn(&job, &churn);
     }

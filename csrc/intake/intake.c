@@ -140,6 +140,7 @@ static int adopt(struct cnif_intake *intake, int conn, struct cnif_err *reterr)
 {
     struct ucred peer;
     socklen_t size = sizeof(peer);
+    int r;
 
     forget(intake);
     intake->conn = conn;
@@ -147,6 +148,9 @@ static int adopt(struct cnif_intake *intake, int conn, struct cnif_err *reterr)
         return cnif_err_errno(reterr, errno, "identify the caller");
     intake->pid = peer.pid;
     intake->uid = peer.uid;
+    r = cnif_root_id(&intake->root_mount, &intake->root_inode, reterr);
+    if (r < 0)
+        return r;
     locate(intake);
     (void)take(intake, MSG_DONTWAIT, NULL); /* what is wrong now is wrong when it is waited for */
     return 0;

@@ -10,6 +10,7 @@
 /* A connection of a process: who and where it is, what it sent, and its descriptors. */
 struct cnif_intake {
     uint64_t home_cookie, home_dev, home_ino; /* the service's own network namespace */
+    uint64_t root_mount, root_inode;          /* the service\'s root directory now */
     int conn;                                 /* -1: none */
     int32_t pid;                              /* as seen from here */
     uint32_t uid;
@@ -25,8 +26,17 @@ struct cnif_intake {
     char data[CNIF_INTAKE_ROOM];
 };
 
-/* The mount and inode of the root directory: whoever has the same two sees the same files. */
+/*
+ * The root directory's mount, together with its device, and inode.  A process
+ * that has the same two now sees the same files.
+ */
 int cnif_root_id(uint64_t *ret_mount, uint64_t *ret_inode, struct cnif_err *reterr);
+
+/*
+ * Whether an absolute path leads the process to what it leads us to.  False
+ * where there is nothing, or a symbolic link is on the way, says nothing yet.
+ */
+bool cnif_path_is_same(int32_t pid, const char *path);
 
 /* Make room ready for connections to a service in the calling thread's network namespace. */
 int cnif_intake_begin(struct cnif_intake *intake, struct cnif_err *reterr);

@@ -20,7 +20,10 @@ struct cnif_netns_visit {
 int cnif_netns_enter(struct cnif_netns_visit *visit, int fd, struct cnif_err *reterr);
 void cnif_netns_leave(struct cnif_netns_visit *visit);
 
-/* Whether every thread of this process has settled where it is. */
+/*
+ * Whether every thread of this process has settled where it is.  No thread may
+ * be started on a visit then: it would take the wrong place for home.
+ */
 bool cnif_netns_is_settled(void);
 
 /* Whether an open file is a network namespace. */

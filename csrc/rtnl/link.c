@@ -220,10 +220,18 @@ int cnif_link_add(struct cnif_nlsock *sock, const struct cnif_link_spec *spec, i
                   struct cnif_err *reterr)
 {
     bool here = ret_index && spec->netns_fd < 0; /* of a link elsewhere nothing is heard */
+    uint8_t data[REQUEST_SIZE] __attribute__((aligned(4)));
     struct cnif_link link = {0};
-    bool refused;
-    int r = cnif_link_create(sock, spec, here ? &link : NULL, &refused, reterr);
+    struct cnif_nlbuf buf;
+    int r;
 
+    cnif_nlbuf_init(&buf, data, sizeof(data));
+    cnif_link_put_add(&buf, spec, here ? NLM_F_ECHO : 0);
+    r = cnif_nlsock_talk(sock, &buf, spec->name ? spec->name : spec->kind,
+                         here ? cnif_link_reply : NULL, &link, NULL, reterr);
+    /* Before Linux 6.2 there is no echo of a new link; it may have another name by now. */
+    if (r == 0 && here && !link.index && spec->name)
+        (void)cnif_link_get(sock, spec->name, 0, &link, NULL);
     if (r == 0 && ret_index)
         *ret_index = link.index;
     return r;

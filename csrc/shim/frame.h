@@ -56,10 +56,9 @@ struct shim_buf {
     bool overflow;
 };
 
-/* What tells a root directory from all others: its mount, which no other namespace has, and inode.
- */
+/* What tells a root directory from those of all other processes. */
 struct shim_root {
-    uint64_t mount;
+    uint64_t mount; /* its number, which is of one mount namespace, and the device */
     uint64_t inode;
 };
 

@@ -150,10 +150,6 @@ static inline long sys_memfd_create(const char *name)
     return sys_call(__NR_memfd_create, (long)name, MFD_CLOEXEC, 0, 0, 0);
 }
 
-#ifndef STATX_MNT_ID_UNIQUE
-#define STATX_MNT_ID_UNIQUE 0x4000u /* Linux 6.8 */
-#endif
-
 static inline long sys_statx(const char *path, int flags, unsigned int mask, struct statx *st)
 {
     return sys_call(__NR_statx, AT_FDCWD, (long)path, flags, mask, (long)st);

@@ -4,4 +4,5 @@ import sys
 
 from cnifast.cli.__main__ import main
 
-sys.exit(main())
+if __name__ == "__main__":
+    sys.exit(main())

@@ -296,6 +296,33 @@ static void test_create_refused_or_unknown(void)
     fake_kernel_close(&fake);
 }
 
+/* The index of a new link is told where the kernel tells it; that it does not is no failure. */
+static void test_index_of_a_new_link(void)
+{
+    struct cnif_link_spec elsewhere = veth;
+    uint8_t data[512] __attribute__((aligned(8)));
+    struct fake_kernel fake;
+    struct cnif_nlbuf buf;
+    int32_t index = 77;
+
+    fake_kernel_open(&fake);
+    begin_link(&buf, data, sizeof(data), 9);
+    put_port(&buf);
+    fake_kernel_answer(&fake, &buf, 0);
+    fake_kernel_ack(&fake, 0, 0, NULL);
+    CHECK(cnif_link_add(&fake.sock, &veth, &index, NULL) == 0 && index == 9);
+    fake_kernel_ack(&fake, 1, 0, NULL);
+    fake_kernel_ack(&fake, 2, -ENODEV, NULL);
+    CHECK(cnif_link_add(&fake.sock, &veth, &index, NULL) == 0 && index == 0);
+    fake_kernel_ack(&fake, 3, -EEXIST, NULL);
+    index = 77;
+    CHECK(cnif_link_add(&fake.sock, &veth, &index, NULL) == -EEXIST && index == 77);
+    elsewhere.netns_fd = 0;
+    fake_kernel_ack(&fake, 4, 0, NULL);
+    CHECK(cnif_link_add(&fake.sock, &elsewhere, &index, NULL) == 0 && index == 0);
+    fake_kernel_close(&fake);
+}
+
 /* What a request says too much of is refused here, before the kernel sees any of it. */
 static void test_oversized_requests(void)
 {
@@ -329,6 +356,7 @@ int main(void)
     test_create_with_echo();
     test_create_without_echo();
     test_create_refused_or_unknown();
+    test_index_of_a_new_link();
     test_oversized_requests();
     return check_failures != 0;
 }

@@ -7,8 +7,10 @@
 #include "netlink/nlsock.h"
 #include "netns/netns.h"
 
+#include <errno.h>
 #include <pthread.h>
 #include <sched.h>
+#include <sys/resource.h>
 #include <unistd.h>
 
 static struct kernel_node node;
@@ -75,10 +77,30 @@ static void test_unsettled(void)
     in_threads(live_elsewhere, NULL);
 }
 
-/* Settling costs one descriptor, once; no visit needs another. */
+/* Where no file can be opened, who has settled still finds the way back, but not to a place
+ * between. */
+static void *travel_light(void *home)
+{
+    struct cnif_netns_visit outer, inner;
+
+    for (int i = 0; i < 3; i++) {
+        CHECK(cnif_netns_enter(&outer, node.pod, &err) == 0);
+        CHECK(inode(-1) == inode(node.pod));
+        CHECK(cnif_netns_enter(&inner, other, &err) == -EMFILE);
+        CHECK(inode(-1) == inode(node.pod));
+        cnif_netns_leave(&outer);
+        CHECK(inode(-1) == *(uint64_t *)home);
+        CHECK(cnif_netns_enter(&outer, node.host->fd, &err) == -EINVAL); /* no namespace */
+        CHECK(inode(-1) == *(uint64_t *)home);
+    }
+    return NULL;
+}
+
+/* Settling costs one descriptor, once; no visit from home needs another. */
 static void test_settled(void)
 {
     struct kernel_node_traces before = kernel_node_traces();
+    struct rlimit files, none;
 
     CHECK(cnif_netns_settle(&err) == 0);
     CHECK(cnif_netns_settle(&err) == 0);
@@ -86,6 +108,16 @@ static void test_settled(void)
     before.fds++;
     (void)travel(&node.home);
     in_threads(travel, &node.home);
+    CHECK(getrlimit(RLIMIT_NOFILE, &files) == 0);
+    none = files;
+    none.rlim_cur = 0;
+    CHECK(setrlimit(RLIMIT_NOFILE, &none) == 0);
+    (void)travel_light(&node.home);
+    in_threads(travel_light, &node.home);
+    CHECK(setrlimit(RLIMIT_NOFILE, &files) == 0);
+    CHECK(cnif_netns_create("/tmp", &err) < 0); /* there is something */
+    CHECK(inode(-1) == node.home);
+    (void)travel(&node.home);
     CHECK(kernel_node_clean(&before));
 }
 

@@ -318,7 +318,7 @@ def main() -> None:
     said["serves"] = Path(SOCKET).exists()
     if service:
         service.terminate()
-        said["service"] = service.wait()
+        said["service"] = service.wait(timeout=20)
     (RESULTS / "said.json").write_text(json.dumps(said))
 
 

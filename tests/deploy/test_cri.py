@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import hashlib
-import importlib.util
+import importlib
 import io
 import ipaddress
 import json
@@ -71,8 +71,11 @@ def make_image(directory: Path) -> None:
 def run_host(directory: Path, mode: str) -> Said:
     """Return what was seen on a host with containerd; see cri_calls.py."""
     need_tools("containerd", "containerd-shim-runc-v2", "ctr", "runc", "nft", "iptables-save")
-    if importlib.util.find_spec("grpc") is None:
-        pytest.skip("needs the Python package grpcio")
+    for package in ("grpc", "google.protobuf"):
+        try:
+            importlib.import_module(package)
+        except ImportError:
+            pytest.skip(f"needs the Python package {package}")
     make_image(directory)
     plugins = directory / "bin"
     if mode == "reference":

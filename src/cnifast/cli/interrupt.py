@@ -98,11 +98,14 @@ class Interruption(Ending):
 
     def fork(self) -> int:
         """Fork, and pass signals on to the child from its first instant; return as `os.fork`."""
+        of_children = _signal.signal(_signal.SIGCHLD, _signal.SIG_DFL)  # ignored, it tells nothing
         before = _signal.pthread_sigmask(_signal.SIG_BLOCK, {*ENDING, *FROM_TERMINAL})
         pid = os.fork()
         if pid == 0:
             for number in self._watched:
                 _signal.signal(number, _signal.SIG_DFL)
+            if of_children == _signal.SIG_IGN:
+                _signal.signal(_signal.SIGCHLD, _signal.SIG_IGN)
         else:
             self._program = pid
             _signal.setitimer(_signal.ITIMER_REAL, 0)
@@ -113,10 +116,19 @@ class Interruption(Ending):
         return pid
 
     def wait(self) -> int:
-        """Wait for the end of that child; return its exit status.  Signals are of no use then."""
-        status = os.waitstatus_to_exitcode(os.waitpid(self._program, 0)[1])
+        """Wait for the end of that child; return its exit status.  Signals are of no use then.
+
+        They are fetched, not handled: a handler of Python's could run just before the process
+        waits, or when the child is no more.
+        """
+        wanted = {*self._watched, _signal.SIGQUIT, _signal.SIGCHLD}
+        before = _signal.pthread_sigmask(_signal.SIG_BLOCK, wanted)
+        while not (ended := os.waitpid(self._program, os.WNOHANG))[0]:
+            self._pass_on(_signal.sigwaitinfo(wanted).si_signo)
         self._program = 0
         self.settle()
+        _signal.pthread_sigmask(_signal.SIG_SETMASK, before)
+        status = os.waitstatus_to_exitcode(ended[1])
         return status if status >= 0 else EXIT_SIGNAL - status
 
     def _take(self, number: int, _frame: object) -> None:
@@ -126,8 +138,7 @@ class Interruption(Ending):
             Interrupted: there is no grace.
         """
         if self._program:
-            if number not in FROM_TERMINAL:
-                os.kill(self._program, number)
+            self._pass_on(number)
         elif not (self.is_set or self._settled):
             self.number = number
             self.is_set = True
@@ -135,6 +146,11 @@ class Interruption(Ending):
                 _signal.setitimer(_signal.ITIMER_REAL, self.grace)
             else:
                 self._expire()
+
+    def _pass_on(self, number: int) -> None:
+        """Tell the program of a signal, unless it hears of it anyway."""
+        if number not in (*FROM_TERMINAL, _signal.SIGCHLD):
+            os.kill(self._program, number)
 
     def _expire(self, *_: object) -> None:
         """Leave the step that is being taken.

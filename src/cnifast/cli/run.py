@@ -63,7 +63,10 @@ def configure(parser: ArgumentParser) -> None:
 
 
 def run(args: Namespace) -> int:
-    """Run the program; return its exit status, or 128 and the number of what killed it."""
+    """Run the program; return its exit status, or 128 and the number of what killed it.
+
+    127 where there is no such program, 126 where it cannot be run.
+    """
     SIGNALS.grace = GRACE
     try:
         plugins = Plugins(exits=True, timeout=args.timeout)
@@ -120,10 +123,13 @@ def _become(path: str, argv: Sequence[str]) -> None:
 
     status = EXIT_NOT_RUN
     try:
-        netns.become(NetNS(path), argv)
+        namespace = NetNS(path)
+        try:
+            netns.become(namespace, argv)
+        except FileNotFoundError:
+            status = EXIT_NOT_FOUND
+            raise
     except (OSError, ValueError) as e:
         os.write(2, f"cnifast run: {e}\n".encode())
-        if isinstance(e, FileNotFoundError):
-            status = EXIT_NOT_FOUND
     finally:
         os._exit(status)

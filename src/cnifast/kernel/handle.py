@@ -98,7 +98,8 @@ class Handle(NetlinkSocket):
     ) -> int:
         """Create a link, in another namespace if ``netns`` is the file descriptor of one.
 
-        Return its index, 0 for one in another namespace.
+        Return its index, 0 for one in another namespace and, before Linux 6.2, for one whose name
+        the kernel has chosen.
 
         ``parent`` is the index of the lower device (macvlan); ``peer`` and ``peer_netns`` are
         name and namespace of the other end (veth), which has the same MTU.  0 and "" leave a

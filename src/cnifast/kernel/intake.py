@@ -2,19 +2,28 @@
 
 from __future__ import annotations
 
-from cnifast._native import ffi, lib
+from cnifast._native import c_text, ffi, lib
 from cnifast._native.errors import check, new_error
 
 
 def own_root() -> tuple[int, int]:
     """Return what tells this process's root directory from that of others: mount and inode.
 
-    A mount is in one namespace alone, so whoever has the same root sees the same files.
+    A process that has the same now sees the same files: a mount is in one namespace alone.
     """
     err = new_error()
     found = ffi.new("uint64_t [2]")
     check(lib.cnif_root_id(found, found + 1, err), err)
     return found[0], found[1]
+
+
+def leads_to_the_same(pid: int, path: str) -> bool:
+    """Tell whether an absolute path is known to lead process ``pid`` to what it leads us to.
+
+    False where there is nothing, or a symbolic link is on the way, says nothing yet.
+    """
+    same: bool = lib.cnif_path_is_same(pid, c_text(path))
+    return same
 
 
 class Intake:
@@ -78,6 +87,11 @@ class Intake:
         """The connection's file descriptor."""
         fd: int = self._raw.conn
         return fd
+
+    @property
+    def root(self) -> tuple[int, int]:
+        """What `own_root` said when the connection was taken."""
+        return self._raw.root_mount, self._raw.root_inode
 
     @property
     def pid(self) -> int:

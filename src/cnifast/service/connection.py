@@ -51,6 +51,11 @@ class Connection:
         return self._intake.pid
 
     @property
+    def root(self) -> tuple[int, int]:
+        """The service's own root directory, as requests name theirs."""
+        return self._intake.root
+
+    @property
     def host_netns(self) -> int | None:
         """The caller's network namespace, None when it is that of the service.
 

@@ -5,6 +5,8 @@ from __future__ import annotations
 import os
 import stat
 
+from cnifast.kernel.intake import leads_to_the_same
+
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
@@ -35,10 +37,10 @@ def same_path(pid: int, path: str) -> bool:
     both is the same.  Symbolic links on the way count as different: where they lead the other
     process cannot be followed from here.
     """
-    if pid <= 0 or not path.startswith("/"):
+    if pid <= 0 or not path.startswith("/") or ".." in path.split("/"):
         return False
     try:
-        return _walk(root_of(pid), path)
+        return leads_to_the_same(pid, path) or _walk(root_of(pid), path)
     except (OSError, ValueError):
         return False
 
@@ -55,8 +57,6 @@ def _walk(there: str, path: str) -> bool:
     for part in path.split("/"):
         if part in ("", "."):
             continue
-        if part == "..":
-            return False
         here = f"{here}/{part}"
         there = f"{there}/{part}"
         mine, yours = _look(here), _look(there)

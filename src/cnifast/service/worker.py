@@ -10,7 +10,7 @@ import time
 import traceback
 
 from cnifast import __version__
-from cnifast.kernel.intake import Intake, own_root
+from cnifast.kernel.intake import Intake
 from cnifast.protocol import wire
 from cnifast.protocol.errors import INTERNAL, CNIError, RunCold
 from cnifast.protocol.request import Place
@@ -58,12 +58,11 @@ class Warm:
 
 
 class Home:
-    """Where the service itself lives: its root directory, its user namespace, and its user."""
+    """Where the service itself lives: its user namespace, and its user."""
 
-    __slots__ = ("root", "uid", "user")
+    __slots__ = ("uid", "user")
 
     def __init__(self) -> None:
-        self.root = own_root()
         self.user = _namespace("/proc/self/ns/user")
         self.uid = os.geteuid()
 
@@ -187,7 +186,7 @@ class Worker(threading.Thread):
         conn.require_descriptors(request)
         if home.uid != 0 and _namespace(f"/proc/{pid}/ns/user") != home.user:
             raise RunCold("the caller is in another user namespace")
-        same_path = None if request.root == home.root else CallersPaths(pid)
+        same_path = None if request.root == conn.root else CallersPaths(pid)
         if request.command:
             return self._command(conn, request, same_path)
         mount_same = same_path is None or _same_paths(same_path, request)

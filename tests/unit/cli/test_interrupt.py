@@ -59,20 +59,43 @@ sys.exit(status)
     assert (done.returncode, done.stderr) == (status, "")
 
 
+def test_signal_when_the_program_has_ended() -> None:
+    """What comes just after the program was waited for is of no use, and does no harm."""
+    done = run(
+        """
+waitpid = os.waitpid
+
+def late(*arguments):
+    ended = waitpid(*arguments)
+    if ended[0]:
+        os.kill(os.getpid(), signal.SIGTERM)
+    return ended
+
+os.waitpid = late
+if signals.fork() == 0:
+    os._exit(7)
+sys.exit(signals.wait())
+"""
+    )
+    assert (done.returncode, done.stderr) == (7, "")
+
+
 def test_ignored_signals_are_ignored_by_the_program() -> None:
     """A program is begun with the dispositions that the command was begun with."""
     done = subprocess.run(
         [
-            *("env", "--ignore-signal=HUP", "--default-signal=TERM", sys.executable, "-c"),
+            *("env", "--ignore-signal=HUP", "--ignore-signal=CHLD", "--default-signal=TERM"),
+            *(sys.executable, "-c"),
             """
 import signal
 from cnifast.cli.interrupt import Interruption
 signals = Interruption()
 signals.watch()
 if signals.fork() == 0:
-    print(*map(signal.getsignal, (signal.SIGHUP, signal.SIGTERM)), signal.pthread_sigmask(0, ()))
-    raise SystemExit
-signals.wait()
+    numbers = (signal.SIGHUP, signal.SIGCHLD, signal.SIGTERM)
+    print(*map(signal.getsignal, numbers), signal.pthread_sigmask(0, ()))
+    raise SystemExit(3)
+assert signals.wait() == 3
 """,
         ],
         capture_output=True,
@@ -80,7 +103,7 @@ signals.wait()
         timeout=60,
         check=True,
     )
-    assert done.stdout == "1 0 set()\n"
+    assert done.stdout == "1 1 0 set()\n"
 
 
 def test_without_grace() -> None:
