@@ -10,7 +10,7 @@
 /* A connection of a process: who and where it is, what it sent, and its descriptors. */
 struct cnif_intake {
     uint64_t home_cookie, home_dev, home_ino; /* the service's own network namespace */
-    uint64_t root_mount, root_inode;          /* the service\'s root directory now */
+    uint64_t root_mount, root_inode;          /* the service's root directory now */
     int conn;                                 /* -1: none */
     int32_t pid;                              /* as seen from here */
     uint32_t uid;
