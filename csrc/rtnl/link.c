@@ -229,12 +229,16 @@ int cnif_link_add(struct cnif_nlsock *sock, const struct cnif_link_spec *spec, i
     cnif_link_put_add(&buf, spec, here ? NLM_F_ECHO : 0);
     r = cnif_nlsock_talk(sock, &buf, spec->name ? spec->name : spec->kind,
                          here ? cnif_link_reply : NULL, &link, NULL, reterr);
+    if (r < 0 || !ret_index)
+        return r;
     /* Before Linux 6.2 there is no echo of a new link; it may have another name by now. */
-    if (r == 0 && here && !link.index && spec->name)
-        (void)cnif_link_get(sock, spec->name, 0, &link, NULL);
-    if (r == 0 && ret_index)
-        *ret_index = link.index;
-    return r;
+    if (here && !link.index && spec->name) {
+        r = cnif_link_get(sock, spec->name, 0, &link, reterr);
+        if (r < 0 && r != -ENODEV)
+            return r;
+    }
+    *ret_index = link.index;
+    return 0;
 }
 
 int cnif_link_change(struct cnif_nlsock *sock, int32_t index, const struct cnif_link_change *change,

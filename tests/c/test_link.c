@@ -314,11 +314,14 @@ static void test_index_of_a_new_link(void)
     fake_kernel_ack(&fake, 1, 0, NULL);
     fake_kernel_ack(&fake, 2, -ENODEV, NULL);
     CHECK(cnif_link_add(&fake.sock, &veth, &index, NULL) == 0 && index == 0);
-    fake_kernel_ack(&fake, 3, -EEXIST, NULL);
+    fake_kernel_ack(&fake, 3, -ENODEV, NULL); /* its master, say */
     index = 77;
-    CHECK(cnif_link_add(&fake.sock, &veth, &index, NULL) == -EEXIST && index == 77);
-    elsewhere.netns_fd = 0;
+    CHECK(cnif_link_add(&fake.sock, &veth, &index, NULL) == -ENODEV && index == 77);
     fake_kernel_ack(&fake, 4, 0, NULL);
+    fake_kernel_ack(&fake, 5, -EIO, NULL);
+    CHECK(cnif_link_add(&fake.sock, &veth, &index, NULL) == -EIO && index == 77);
+    elsewhere.netns_fd = 0;
+    fake_kernel_ack(&fake, 6, 0, NULL);
     CHECK(cnif_link_add(&fake.sock, &elsewhere, &index, NULL) == 0 && index == 0);
     fake_kernel_close(&fake);
 }

@@ -50,7 +50,7 @@ def _need(release: tuple[int, ...], name: str, since: str = "") -> None:
         pytest.skip(f"the reference at hand is {release}, this needs {since}")
 
 
-@pytest.mark.sampled("case", one_in=2)
+@pytest.mark.sampled("case", one_in=4)
 @pytest.mark.kind_of("case", one_in=24)
 @pytest.mark.parametrize("case", LIVES, ids=str)
 def test_golden_lives(node: Node, reference: str, release: tuple[int, ...], case: Case) -> None:
@@ -60,7 +60,7 @@ def test_golden_lives(node: Node, reference: str, release: tuple[int, ...], case
     golden.require_equal(golden.shared(golden.load(case.name)), golden.shared(seen))
 
 
-@pytest.mark.sampled("case", one_in=2)
+@pytest.mark.sampled("case", one_in=4)
 @pytest.mark.kind_of("case", one_in=24)
 @pytest.mark.parametrize("case", REFUSED, ids=str)
 def test_golden_refusals(node: Node, reference: str, release: tuple[int, ...], case: Case) -> None:
@@ -70,7 +70,7 @@ def test_golden_refusals(node: Node, reference: str, release: tuple[int, ...], c
     golden.require_equal(golden.shared(golden.load(case.name)), golden.shared(seen))
 
 
-@pytest.mark.sampled("damage", one_in=2)
+@pytest.mark.sampled("damage", one_in=4)
 @pytest.mark.parametrize("damage", DAMAGES, ids=str)
 def test_expectations_of_check(
     node: Node, reference: str, release: tuple[int, ...], damage: Damage

@@ -172,6 +172,7 @@ def by_reference(runner: BinaryRunner, pod: Pod, command: str, **conf: Any) -> O
     return runner.call("portmap", env, json.dumps(sent).encode())
 
 
+@pytest.mark.sampled("name", one_in=3)
 @pytest.mark.parametrize("name", VARIANTS)
 def test_we_remove_what_the_reference_made(
     scene: Portmapped, flavour: Flavour, reference: str, name: str
@@ -198,6 +199,7 @@ def test_we_remove_what_the_reference_made(
             scene.first.check(cniVersion="1.1.0")
 
 
+@pytest.mark.sampled("name", one_in=3)
 @pytest.mark.parametrize("name", VARIANTS)
 def test_check_looks_at_each_rule(scene: Portmapped, flavour: Flavour, name: str) -> None:
     """CHECK fails where the container's chain, or what leads to it, lacks a rule."""

@@ -316,6 +316,7 @@ def test_at_the_same_time(node: Node, pod: Container) -> None:
     assert sorted(seen[vrf][1] or 0 for vrf in ("blue", "red", "green")) == [1, 2, 3]
 
 
+@pytest.mark.sampled("keys", one_in=2)
 @pytest.mark.parametrize(
     "keys", [{}, {"table": 500}, {"cniVersion": "0.3.1"}], ids=["plain", "table", "0.3.1"]
 )
