@@ -416,14 +416,15 @@ static int open_netns(const char *path)
 
 /* What the clients of a churn share. */
 struct churn {
-    const char *prefix, *program; /* NULL: none */
+    const char *prefix;
+    char *program; /* NULL: none */
     int clients, pods;
     int done[2]; /* a pipe; each client writes a byte */
 };
 
-static void run_program(const char *program)
+static void run_program(char *program)
 {
-    char *argv[] = {strdup(program), NULL}, *envp[] = {NULL};
+    char *argv[] = {program, NULL}, *envp[] = {NULL};
     int status, code;
     pid_t pid;
 
@@ -432,7 +433,6 @@ static void run_program(const char *program)
         die("%s: %s", program, strerror(code));
     if (waitpid(pid, &status, 0) < 0 || status != 0)
         die("%s did not succeed", program);
-    free(argv[0]);
 }
 
 /* A client: every pod whose number leaves a certain remainder. */
@@ -508,7 +508,7 @@ int main(int argc, char **argv)
     job.sysctls = argv + 6;
     job.n_sysctls = argc - 6;
     if (sscanf(argv[5], "%dx%d", &churn.clients, &churn.pods) == 2) {
-        const char *program = strchr(argv[5], ':');
+        char *program = strchr(argv[5], ':');
 
         if (churn.clients < 1 || churn.clients > CLIENTS)
             die("no number of clients from 1 to %d: %d", CLIENTS, churn.clients);

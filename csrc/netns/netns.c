@@ -43,8 +43,7 @@ bool cnif_netns_is_settled(void)
 
 static int remember_home(struct cnif_netns_visit *visit, struct cnif_err *reterr)
 {
-    visit->from_home = settlement >= 0 && !away;
-    if (!visit->from_home)
+    if (settlement < 0 || away)
         return open_own(&visit->home, reterr);
     visit->home = settlement;
     away = true;
@@ -53,7 +52,7 @@ static int remember_home(struct cnif_netns_visit *visit, struct cnif_err *reterr
 
 static void forget_home(struct cnif_netns_visit *visit)
 {
-    if (visit->from_home)
+    if (visit->home == settlement)
         away = false;
     else
         (void)close(visit->home);

@@ -13,7 +13,6 @@
 /* Keeps the way back while a thread is away; -1 at home. */
 struct cnif_netns_visit {
     int home;
-    bool from_home; /* the way back is the one that all threads have */
 };
 
 /* Enter the namespace `fd`; -1 stays where it is.  Pair with cnif_netns_leave. */

@@ -194,21 +194,27 @@ int cnif_link_get(struct cnif_nlsock *sock, const char *name, int32_t index, str
     return r;
 }
 
+/* `ret_echo`, unless NULL, is what the kernel makes of it; before Linux 6.2 there is no echo. */
+static int request_link(struct cnif_nlsock *sock, const struct cnif_link_spec *spec,
+                        struct cnif_link *ret_echo, unsigned *ret_failed, struct cnif_err *reterr)
+{
+    uint8_t data[REQUEST_SIZE] __attribute__((aligned(4)));
+    struct cnif_nlbuf buf;
+
+    cnif_nlbuf_init(&buf, data, sizeof(data));
+    cnif_link_put_add(&buf, spec, ret_echo ? NLM_F_ECHO : 0);
+    return cnif_nlsock_talk(sock, &buf, spec->name ? spec->name : spec->kind,
+                            ret_echo ? cnif_link_reply : NULL, ret_echo, ret_failed, reterr);
+}
+
 int cnif_link_create(struct cnif_nlsock *sock, const struct cnif_link_spec *spec,
                      struct cnif_link *ret, bool *ret_refused, struct cnif_err *reterr)
 {
-    uint8_t data[REQUEST_SIZE] __attribute__((aligned(4)));
     struct cnif_link link = {0};
     unsigned failed = UINT_MAX;
-    struct cnif_nlbuf buf;
-    int r;
+    int r = request_link(sock, spec, ret ? &link : NULL, &failed, reterr);
 
-    cnif_nlbuf_init(&buf, data, sizeof(data));
-    cnif_link_put_add(&buf, spec, ret ? NLM_F_ECHO : 0);
-    r = cnif_nlsock_talk(sock, &buf, spec->name ? spec->name : spec->kind,
-                         ret ? cnif_link_reply : NULL, &link, &failed, reterr);
     *ret_refused = r < 0 && failed != UINT_MAX;
-    /* Before Linux 6.2 there is no echo of a new link. */
     if (r == 0 && ret && !link.index)
         r = cnif_link_get(sock, spec->name, 0, &link, reterr);
     if (r == 0 && ret)
@@ -220,18 +226,12 @@ int cnif_link_add(struct cnif_nlsock *sock, const struct cnif_link_spec *spec, i
                   struct cnif_err *reterr)
 {
     bool here = ret_index && spec->netns_fd < 0; /* of a link elsewhere nothing is heard */
-    uint8_t data[REQUEST_SIZE] __attribute__((aligned(4)));
     struct cnif_link link = {0};
-    struct cnif_nlbuf buf;
-    int r;
+    int r = request_link(sock, spec, here ? &link : NULL, NULL, reterr);
 
-    cnif_nlbuf_init(&buf, data, sizeof(data));
-    cnif_link_put_add(&buf, spec, here ? NLM_F_ECHO : 0);
-    r = cnif_nlsock_talk(sock, &buf, spec->name ? spec->name : spec->kind,
-                         here ? cnif_link_reply : NULL, &link, NULL, reterr);
     if (r < 0 || !ret_index)
         return r;
-    /* Before Linux 6.2 there is no echo of a new link; it may have another name by now. */
+    /* It may have another name by now. */
     if (here && !link.index && spec->name) {
         r = cnif_link_get(sock, spec->name, 0, &link, reterr);
         if (r < 0 && r != -ENODEV)

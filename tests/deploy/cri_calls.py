@@ -1,11 +1,11 @@
 """Run on a throwaway host: pods' sandboxes by the CRI of containerd, and what is seen of them.
 
-    cri_calls.py MODE EXAMPLE PLUGINS COMMAND
+    cri_calls.py MODE EXAMPLE PLUGINS COMMAND IMAGE
 
 MODE is how our plugins use the service (CNIFAST_SERVICE), or "reference" where PLUGINS is a
 directory with those of others.  EXAMPLE is the one with containerd's configuration, COMMAND our
-command.  The sandboxes' image is /run/results/image.tar; what was seen is left beside it, in
-said.json.
+command.  The sandboxes' image, IMAGE, is in /run/results/image.tar; what was seen is left beside
+it, in said.json.
 """
 
 from __future__ import annotations
@@ -25,10 +25,9 @@ from helpers.bench import wait_for
 from helpers.cri import Cri, RefusedError
 from helpers.node import TOOLS_PATH
 
-MODE, EXAMPLE, PLUGINS, COMMAND = sys.argv[1:]
+MODE, EXAMPLE, PLUGINS, COMMAND, IMAGE = sys.argv[1:]
 RESULTS = Path("/run/results")
 CONTAINERD = "/run/containerd.sock"
-IMAGE = "cnifast.example/sandbox:1"
 HANDLERS = Path("/run/handlers")
 STORES = Path("/var/lib/cni/networks")
 CACHE = Path("/var/lib/cni/results")

@@ -87,7 +87,7 @@ def run_host(directory: Path, mode: str) -> Said:
         subprocess.run(command, check=True, capture_output=True)
         plugins = Path("/run/results/bin")
     modules = f"PYTHONPATH={CALLS.parents[1]}"
-    arguments = [mode, str(EXAMPLE), str(plugins), ways.COMMAND]
+    arguments = [mode, str(EXAMPLE), str(plugins), ways.COMMAND, IMAGE]
     on_throwaway_host(directory, "env", modules, sys.executable, str(CALLS), *arguments)
     told = directory / "said.json"
     assert told.exists(), "".join(path.read_text() for path in directory.glob("*log"))

@@ -19,7 +19,7 @@ from cnifast.cli.owner import weakness
 from .plugin import BinaryRunner, Outcome
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Mapping, Sequence
 
 NAMES = ("inproc", "cold", "warm")
 COMMAND = str(Path(sys.executable).with_name("cnifast"))
@@ -44,41 +44,37 @@ def warm(directory: str) -> BinaryRunner:
     return BinaryRunner("warm", directory, {"CNIFAST_SERVICE": "required"})
 
 
-class Elsewhere(BinaryRunner):
-    """Calls through the service by a process with mounts of its own, which a script makes."""
+class _Behind(BinaryRunner):
+    """Calls through the service by a program that another one, `before`, executes."""
+
+    def __init__(self, name: str, directory: str, before: Sequence[str]) -> None:
+        super().__init__(name, directory, {"CNIFAST_SERVICE": "required"})
+        self._before = before
+
+    def start(self, plugin: str, environment: Mapping[str, str]) -> subprocess.Popen[bytes]:
+        """Start the plugin by way of that program."""
+        return subprocess.Popen(
+            [*self._before, f"{self.plugin_path}/{plugin}"],
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            env={**self._base, **environment},
+        )
+
+
+class Elsewhere(_Behind):
+    """Calls by a process with mounts of its own, which a script makes."""
 
     def __init__(self, directory: str, script: str) -> None:
-        super().__init__("elsewhere", directory, {"CNIFAST_SERVICE": "required"})
-        self._script = script
-
-    def start(self, plugin: str, environment: Mapping[str, str]) -> subprocess.Popen[bytes]:
-        """Start the plugin in a mount namespace of its own, once the script has run there."""
-        script = f"set -e; {self._script}; exec {self.plugin_path}/{plugin}"
-        return subprocess.Popen(
-            ["unshare", "--mount", "sh", "-c", script],
-            stdin=subprocess.PIPE,
-            stdout=subprocess.PIPE,
-            stderr=subprocess.PIPE,
-            env={**self._base, **environment},
-        )
+        text = f'set -e; {script}; exec "$0"'
+        super().__init__("elsewhere", directory, ("unshare", "--mount", "sh", "-c", text))
 
 
-class Rooted(BinaryRunner):
-    """Calls through the service by a process with another root directory, but the same mounts."""
+class Rooted(_Behind):
+    """Calls by a process with another root directory, but the same mounts."""
 
     def __init__(self, directory: str, root: Path) -> None:
-        super().__init__("rooted", directory, {"CNIFAST_SERVICE": "required"})
-        self._root = root
-
-    def start(self, plugin: str, environment: Mapping[str, str]) -> subprocess.Popen[bytes]:
-        """Start the plugin there."""
-        return subprocess.Popen(
-            ["chroot", self._root, f"{self.plugin_path}/{plugin}"],
-            stdin=subprocess.PIPE,
-            stdout=subprocess.PIPE,
-            stderr=subprocess.PIPE,
-            env={**self._base, **environment},
-        )
+        super().__init__("rooted", directory, ("chroot", str(root)))
 
 
 class Service:
