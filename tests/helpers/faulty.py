@@ -133,7 +133,8 @@ class FaultyRunner(InprocRunner):
         return sorted(found)
 
     def settled(self) -> list[str]:
-        """Return what the process holds when no deletion lingers any more."""
+        """Return what the process holds when it has started and no deletion lingers any more."""
+        self.ask(failed=True)
         await_equal(lambda: _LINGERING in self.held(), False)
         return self.held()
 
