@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 import time
-from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -12,6 +11,7 @@ from bad_input import table_flannel
 from bad_input.bad import call_environment, good
 from helpers import ways
 from helpers.node import open_node
+from helpers.opened import open_files
 from helpers.snapshot import Snapshot, changes
 
 if TYPE_CHECKING:
@@ -113,10 +113,7 @@ class Stand:
         """Return how many descriptors, namespaces and threads there are at this moment."""
         assert self.service is not None
         directory = f"/proc/{self.service.pid}"
-        links = []
-        for fd in os.listdir(f"{directory}/fd"):
-            with suppress(FileNotFoundError):
-                links.append(os.readlink(f"{directory}/fd/{fd}"))
+        links = open_files(self.service.pid).values()
         own = os.readlink(f"{directory}/ns/net")
         spaces = [link for link in links if link.startswith("net:") and link != own]
         return len(links), len(spaces), len(os.listdir(f"{directory}/task"))

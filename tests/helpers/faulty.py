@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
+from .opened import open_files
 from .plugin import Outcome
 from .ways import InprocRunner
 
@@ -121,13 +122,7 @@ class FaultyRunner(InprocRunner):
 
     def held(self) -> list[str]:
         """Return what the process has open, one word each, and how many children it has."""
-        found = []
-        for name in os.listdir(f"/proc/{self.pid}/fd"):
-            try:
-                target = os.readlink(f"/proc/{self.pid}/fd/{name}")
-            except FileNotFoundError:
-                continue
-            found.append(re.sub(r"\d+", "N", target))
+        found = [re.sub(r"\d+", "N", target) for target in open_files(self.pid).values()]
         with open(f"/proc/{self.pid}/task/{self.pid}/children", encoding="ascii") as children:
             found += ["child"] * len(children.read().split())
         return sorted(found)

@@ -7,7 +7,6 @@ import os
 import struct
 import threading
 from contextlib import ExitStack
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -17,9 +16,12 @@ from cnifast.kernel.tap import Tap
 from helpers import nsutil, ways
 from helpers.bench import wait_for
 from helpers.node import need_tools
+from helpers.opened import open_files
 from helpers.plugin import Attachment
 
 if TYPE_CHECKING:
+    from pathlib import Path
+
     from helpers.node import Container, Node
     from helpers.plugin import Runner
     from helpers.ways import Service
@@ -70,17 +72,12 @@ def test_the_service_keeps_nothing_open(
     node: Node, plugin_directory: str, service: Service
 ) -> None:
     """After many ADDs and DELs the service has no more files open than after the first ones."""
-
-    def files() -> list[str]:
-        directory = Path(f"/proc/{service.pid}/fd")
-        return [str(entry.readlink()) for entry in directory.iterdir() if entry.is_symlink()]
-
     pod = node.new_container()
     attachment = Attachment(ways.warm(plugin_directory), conf(multiQueue=True), pod)
     for _ in range(20):
         assert attachment.add().ok
         assert attachment.delete().ok
-    assert [name for name in files() if "tun" in name] == []
+    wait_for(lambda: not any("tun" in name for name in open_files(service.pid).values()))
 
 
 def test_the_name_is_taken(node: Node, runner: Runner) -> None:

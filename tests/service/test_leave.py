@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import contextlib
 import json
 import os
 import subprocess
@@ -14,6 +13,7 @@ import pytest
 
 from cnifast.cli.install import install
 from helpers.bench import PATIENCE, Bench, left_service, wait_for
+from helpers.opened import open_files
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -61,10 +61,7 @@ def test_it_has_nothing_of_the_caller(installed: Bench, tmp_path: Path) -> None:
     proc = f"/proc/{pid}"
     assert os.getsid(pid) == pid
     assert os.readlink(f"{proc}/cwd") == "/"
-    links = {}
-    for fd in os.listdir(f"{proc}/fd"):
-        with contextlib.suppress(FileNotFoundError):  # the connection that asked for the process
-            links[fd] = os.readlink(f"{proc}/fd/{fd}")
+    links = open_files(pid)
     assert [links[fd] for fd in "012"] == [os.devnull] * 3
     assert not any(str(tmp_path / "leak") in link for link in links.values())
     with open(f"{proc}/environ", "rb") as file:
