@@ -110,53 +110,54 @@ static bool is_ours(const struct cnif_endpoint *endpoint, const struct cnif_ip *
     return false;
 }
 
+struct detection {
+    struct cnif_nlsock *sock;
+    const struct cnif_endpoint *endpoint;
+    int32_t index;
+};
+
 /* 1 if duplicate address detection is over for all addresses, 0 if not. */
-static int dad_over(struct cnif_nlsock *sock, const struct cnif_endpoint *endpoint, int32_t index,
-                    struct cnif_err *reterr)
+static int dad_over(void *arg, struct cnif_err *reterr)
 {
+    const struct detection *dad = arg;
     struct cnif_address *addresses;
     uint32_t seen = 0;
     size_t count, i;
-    int r = cnif_addr_dump(sock, index, AF_INET6, &addresses, &count, reterr);
+    int r = cnif_addr_dump(dad->sock, dad->index, AF_INET6, &addresses, &count, reterr);
 
     if (r < 0)
         return r;
     for (i = 0; i < count; i++) {
-        if (is_ours(endpoint, &addresses[i].ip))
+        if (is_ours(dad->endpoint, &addresses[i].ip))
             seen |= addresses[i].flags;
     }
     cnif_free(addresses);
     if (seen & IFA_F_DADFAILED)
         return cnif_err_errno(reterr, EADDRINUSE, "duplicate address detection on %s",
-                              endpoint->ifname);
+                              dad->endpoint->ifname);
     return !(seen & IFA_F_TENTATIVE);
 }
 
 static int dad_news(const struct nlmsghdr *nlh, void *arg)
 {
+    const struct detection *dad = arg;
     struct cnif_address address;
-    const int32_t *index = arg;
 
     return nlh->nlmsg_type == RTM_NEWADDR && cnif_addr_parse(nlh, &address) &&
-           address.index == *index &&
+           address.index == dad->index &&
            (address.flags & IFA_F_DADFAILED || !(address.flags & IFA_F_TENTATIVE));
 }
 
-/* Look, and look again when the kernel announces that some address is settled. */
 static int wait_dad(struct cnif_nlsock *sock, struct cnif_nlsock *watch,
                     const struct cnif_endpoint *endpoint, int32_t index, struct cnif_err *reterr)
 {
-    int64_t deadline = cnif_deadline(DAD_TIMEOUT_MS);
-    int r;
+    struct detection dad = {.sock = sock, .endpoint = endpoint, .index = index};
+    const struct cnif_awaited awaited = {.look = dad_over, .seen = dad_news, .arg = &dad};
+    int r = cnif_watch_wait(watch, DAD_TIMEOUT_MS, &awaited, reterr);
 
-    while ((r = dad_over(sock, endpoint, index, reterr)) == 0) {
-        r = cnif_watch_until(watch, -1, deadline, dad_news, &index, reterr);
-        if (r < 0)
-            return r;
-        if (r == 0)
-            return cnif_err_errno(reterr, ETIMEDOUT, "duplicate address detection on %s",
-                                  endpoint->ifname);
-    }
+    if (r == 0)
+        return cnif_err_errno(reterr, ETIMEDOUT, "duplicate address detection on %s",
+                              endpoint->ifname);
     return r < 0 ? r : 0;
 }
 

@@ -18,7 +18,13 @@
 #include <string.h>
 #include <sys/ioctl.h>
 
-#define LOCAL_TIMEOUT_MS 5000
+#define LOCAL_TIMEOUT_MS 10000
+
+struct query {
+    struct cnif_nlsock *sock;
+    const struct cnif_ip *ip;
+    const char *text;
+};
 
 static int type_reply(const struct nlmsghdr *nlh, unsigned index, void *arg)
 {
@@ -33,67 +39,53 @@ static int type_reply(const struct nlmsghdr *nlh, unsigned index, void *arg)
 }
 
 /* 1 if the kernel takes packets for the address, 0 if not yet. */
-static int is_local(struct cnif_nlsock *sock, const struct cnif_ip *ip, const char *text,
-                    struct cnif_err *reterr)
+static int is_local(void *arg, struct cnif_err *reterr)
 {
+    const struct query *query = arg;
     uint8_t data[128] __attribute__((aligned(4)));
     unsigned char type = RTN_UNSPEC;
     struct cnif_nlbuf buf;
     int r;
 
     cnif_nlbuf_init(&buf, data, sizeof(data));
-    cnif_route_put_get(&buf, ip);
-    r = cnif_nlsock_talk(sock, &buf, text, type_reply, &type, NULL, reterr);
+    cnif_route_put_get(&buf, query->ip);
+    r = cnif_nlsock_talk(query->sock, &buf, query->text, type_reply, &type, NULL, reterr);
     if (r == -ENETUNREACH || r == -EHOSTUNREACH || r == -EACCES || r == -EINVAL)
         return 0; /* no route, or one that refuses */
     return r < 0 ? r : type == RTN_LOCAL;
 }
 
-static int route_news(const struct nlmsghdr *nlh, void *arg)
+static int wait_local(struct query *query, struct cnif_err *reterr)
 {
-    struct cnif_route route;
-    const struct cnif_ip *ip = arg;
-
-    return nlh->nlmsg_type == RTM_NEWROUTE && cnif_route_parse(nlh, &route) &&
-           memcmp(route.dst.bytes, ip->bytes, sizeof(ip->bytes)) == 0;
-}
-
-static int wait_local(struct cnif_nlsock *sock, const struct cnif_ip *ip, const char *text,
-                      struct cnif_err *reterr)
-{
-    cnif_cleanup_close int netns = ioctl(sock->fd, SIOCGSKNS);
-    int64_t deadline = cnif_deadline(LOCAL_TIMEOUT_MS);
+    const struct cnif_awaited awaited = {.look = is_local, .arg = query};
+    cnif_cleanup_close int netns = ioctl(query->sock->fd, SIOCGSKNS);
     struct cnif_nlsock *watch;
-    struct cnif_ip wanted = *ip;
     int r;
 
     if (netns < 0)
-        return cnif_err_errno(reterr, errno, "find the network namespace of %s", text);
+        return cnif_err_errno(reterr, errno, "find the network namespace of %s", query->text);
     r = cnif_watch_open(netns, RTNLGRP_IPV6_ROUTE, &watch, reterr);
     if (r < 0)
         return r;
-    while ((r = is_local(sock, ip, text, reterr)) == 0) {
-        r = cnif_watch_until(watch, -1, deadline, route_news, &wanted, reterr);
-        if (r == 0)
-            r = cnif_err_set(reterr, ETIMEDOUT, "address %s is not in use after %d ms", text,
-                             LOCAL_TIMEOUT_MS);
-        if (r < 0)
-            break;
-    }
+    r = cnif_watch_wait(watch, LOCAL_TIMEOUT_MS, &awaited, reterr);
     cnif_nlsock_close(watch);
+    if (r == 0)
+        return cnif_err_set(reterr, ETIMEDOUT, "address %s is not in use after %d ms", query->text,
+                            LOCAL_TIMEOUT_MS);
     return r < 0 ? r : 0;
 }
 
 int cnif_addr_settle(struct cnif_nlsock *sock, const struct cnif_ip *ip, struct cnif_err *reterr)
 {
     char text[INET6_ADDRSTRLEN] = "";
+    struct query query = {.sock = sock, .ip = ip, .text = text};
     int r;
 
     if (ip->family != AF_INET6)
         return 0;
     (void)inet_ntop(AF_INET6, ip->bytes, text, sizeof(text));
-    r = is_local(sock, ip, text, reterr);
-    return r == 0 ? wait_local(sock, ip, text, reterr) : r < 0 ? r : 0;
+    r = is_local(&query, reterr);
+    return r == 0 ? wait_local(&query, reterr) : r < 0 ? r : 0;
 }
 
 int cnif_local_settle(struct cnif_nlsock *sock, const struct cnif_ip *ips, size_t count,

@@ -170,44 +170,53 @@ static int ask_ends(struct cnif_nlsock *sock, const struct cnif_veth_host *veth,
     return cnif_nlsock_talk(sock, &buf, veth->name, ends_reply, ends, NULL, reterr);
 }
 
-static int is_up(const struct nlmsghdr *nlh, void *arg)
+struct settling {
+    struct cnif_nlsock *sock;
+    const struct cnif_veth_host *veth;
+    struct cnif_veth_ends *ends;
+};
+
+static int is_up(void *arg, struct cnif_err *reterr)
 {
-    const struct cnif_veth_ends *ends = arg;
+    struct settling *port = arg;
+    int r = ask_ends(port->sock, port->veth, port->ends->port.index, port->ends, reterr);
+
+    return r < 0 ? r : port->ends->port.operstate == IF_OPER_UP;
+}
+
+static int comes_up(const struct nlmsghdr *nlh, void *arg)
+{
+    const struct settling *port = arg;
     struct cnif_link link;
 
     return nlh->nlmsg_type == RTM_NEWLINK && cnif_link_parse(nlh, &link) &&
-           link.index == ends->port.index && link.operstate == IF_OPER_UP;
+           link.index == port->ends->port.index && link.operstate == IF_OPER_UP;
 }
 
-/* On older kernels the state follows by itself: watch for it, having looked once more. */
-static int wait_up(struct cnif_nlsock *sock, const struct cnif_veth_host *veth,
-                   struct cnif_veth_ends *ends, struct cnif_err *reterr)
+/* On older kernels the state follows by itself: watch for it. */
+static int wait_up(struct settling *port, struct cnif_err *reterr)
 {
-    int64_t deadline = cnif_deadline(UP_TIMEOUT_MS);
+    const struct cnif_awaited awaited = {.look = is_up, .seen = comes_up, .arg = port};
     struct cnif_nlsock *watch;
-    int r = cnif_watch_open(veth->netns_fd, RTNLGRP_LINK, &watch, reterr);
+    int r = cnif_watch_open(port->veth->netns_fd, RTNLGRP_LINK, &watch, reterr);
 
     if (r < 0)
         return r;
-    while ((r = ask_ends(sock, veth, ends->port.index, ends, reterr)) == 0 &&
-           ends->port.operstate != IF_OPER_UP) {
-        r = cnif_watch_until(watch, -1, deadline, is_up, ends, reterr);
-        if (r == 0)
-            r = cnif_err_set(reterr, ETIMEDOUT, "bridge port %s is not up after %d ms", veth->name,
-                             UP_TIMEOUT_MS);
-        if (r < 0)
-            break;
-    }
+    r = cnif_watch_wait(watch, UP_TIMEOUT_MS, &awaited, reterr);
     cnif_nlsock_close(watch);
-    return r;
+    if (r == 0)
+        return cnif_err_set(reterr, ETIMEDOUT, "bridge port %s is not up after %d ms",
+                            port->veth->name, UP_TIMEOUT_MS);
+    return r < 0 ? r : 0;
 }
 
 int cnif_veth_settle(struct cnif_nlsock *sock, const struct cnif_veth_host *veth, bool up,
                      struct cnif_veth_ends *ret, struct cnif_err *reterr)
 {
-    int r = ask_ends(sock, veth, ret->port.index, ret, reterr);
+    struct settling port = {.sock = sock, .veth = veth, .ends = ret};
+    int r = is_up(&port, reterr);
 
-    return r == 0 && up && ret->port.operstate != IF_OPER_UP ? wait_up(sock, veth, ret, reterr) : r;
+    return r == 0 && up ? wait_up(&port, reterr) : r < 0 ? r : 0;
 }
 
 void cnif_veth_undo(struct cnif_nlsock *sock, const struct cnif_veth_host *veth,

@@ -129,16 +129,23 @@ static int restore_addresses(struct move *move, size_t *ret_lost, struct cnif_er
     return r;
 }
 
+struct restored {
+    struct move *move;
+    size_t lost;
+};
+
 /* 1 when packets to each of the first `lost` addresses are the container's own, else 0. */
-static int are_local(struct move *move, size_t lost, struct cnif_err *reterr)
+static int are_local(void *arg, struct cnif_err *reterr)
 {
+    const struct restored *restored = arg;
+    const struct move *move = restored->move;
     cnif_cleanup_free struct cnif_route *routes = NULL;
     size_t count, i, j;
     int r = cnif_route_dump(move->sock, 0, AF_INET6, move->port->table, &routes, &count, reterr);
 
     if (r < 0)
         return r;
-    for (i = 0; i < lost; i++) {
+    for (i = 0; i < restored->lost; i++) {
         for (j = 0; j < count; j++) {
             if (routes[j].type == RTN_LOCAL && routes[j].dst.prefix == 128 &&
                 memcmp(routes[j].dst.bytes, move->addresses[i].address.ip.bytes, 16) == 0)
@@ -150,29 +157,17 @@ static int are_local(struct move *move, size_t lost, struct cnif_err *reterr)
     return 1;
 }
 
-static int any_news(const struct nlmsghdr *nlh, void *arg)
-{
-    (void)nlh;
-    (void)arg;
-    return 1;
-}
-
 /* The kernel makes the routes of new addresses a moment later: look when it says that it has. */
 static int wait_local(struct move *move, struct cnif_nlsock *watch, size_t lost,
                       struct cnif_err *reterr)
 {
-    int64_t deadline = cnif_deadline(TIMEOUT_MS);
-    int r;
+    struct restored restored = {.move = move, .lost = lost};
+    const struct cnif_awaited awaited = {.look = are_local, .arg = &restored};
+    int r = lost ? cnif_watch_wait(watch, TIMEOUT_MS, &awaited, reterr) : 1;
 
-    while (lost && (r = are_local(move, lost, reterr)) != 1) {
-        if (r == 0)
-            r = cnif_watch_until(watch, -1, deadline, any_news, NULL, reterr);
-        if (r < 0)
-            return r;
-        if (r == 0)
-            return cnif_err_errno(reterr, ETIMEDOUT, "restore addresses of %s", move->port->name);
-    }
-    return 0;
+    if (r == 0)
+        return cnif_err_errno(reterr, ETIMEDOUT, "restore addresses of %s", move->port->name);
+    return r < 0 ? r : 0;
 }
 
 static int copy_routes(struct move *move, bool whole, struct cnif_err *reterr)

@@ -7,6 +7,7 @@
 #include <errno.h>
 #include <linux/rtnetlink.h>
 #include <poll.h>
+#include <stdbool.h>
 #include <sys/socket.h>
 #include <time.h>
 
@@ -87,5 +88,31 @@ int cnif_watch_until(struct cnif_nlsock *watch, int stop_fd, int64_t deadline,
         }
         if (fds[1].revents)
             return CNIF_WATCH_STOPPED;
+    }
+}
+
+static int any(const struct nlmsghdr *nlh, void *arg)
+{
+    (void)nlh;
+    (void)arg;
+    return CNIF_WATCH_SEEN;
+}
+
+int cnif_watch_wait(struct cnif_nlsock *watch, int timeout, const struct cnif_awaited *awaited,
+                    struct cnif_err *reterr)
+{
+    int64_t deadline = cnif_deadline(timeout);
+    bool late = false;
+
+    for (;;) {
+        int r = awaited->look(awaited->arg, reterr);
+
+        if (r != 0 || late)
+            return r;
+        r = cnif_watch_until(watch, -1, deadline, awaited->seen ? awaited->seen : any, awaited->arg,
+                             reterr);
+        if (r < 0)
+            return r;
+        late = r == 0;
     }
 }

@@ -29,4 +29,21 @@ int cnif_watch_until(struct cnif_nlsock *watch, int stop_fd, int64_t deadline,
                      int (*seen)(const struct nlmsghdr *nlh, void *arg), void *arg,
                      struct cnif_err *reterr);
 
+/*
+ * Something that is to become so: `look` tells whether it is (1, 0, a negative
+ * errno), `seen` whether an announcement is a reason to look again; NULL: each is.
+ */
+struct cnif_awaited {
+    int (*look)(void *arg, struct cnif_err *reterr);
+    int (*seen)(const struct nlmsghdr *nlh, void *arg);
+    void *arg;
+};
+
+/*
+ * Look, again after each such announcement, and for the last time when `timeout`
+ * milliseconds are over.  1: it is so, 0: it is not.
+ */
+int cnif_watch_wait(struct cnif_nlsock *watch, int timeout, const struct cnif_awaited *awaited,
+                    struct cnif_err *reterr);
+
 #endif

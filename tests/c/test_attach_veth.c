@@ -208,6 +208,17 @@ static void test_address_settled(void)
     finish();
 }
 
+/* It is the address that counts, not which route makes it the kernel's own. */
+static void test_address_settled_by_another_route(void)
+{
+    struct cnif_ip address = kernel_node_ip("fd00:9::9", 64);
+
+    start();
+    kernel_node_run(-1, "(sleep 0.2; ip -6 route add local fd00:9::/64 dev lo) &");
+    CHECK(cnif_addr_settle(node.host, &address, &err) == 0);
+    finish();
+}
+
 /* A port has no address of its own, not even later, and takes no router advertisements. */
 static void test_port_stays_out_of_ipv6(void)
 {
@@ -471,6 +482,7 @@ int main(void)
         return 77;
     test_everything_at_once();
     test_address_settled();
+    test_address_settled_by_another_route();
     test_port_stays_out_of_ipv6();
     test_without_ipv6();
     test_chosen();
