@@ -14,6 +14,7 @@ from benchmarks.workloads import BRIDGE, Network, check_empty, make_bridge
 
 if TYPE_CHECKING:
     from benchmarks.harness import Plan
+    from benchmarks.targets import Plugins
 
 CLIENTS = 16
 PODS = 500
@@ -61,9 +62,10 @@ def run(plan: Plan) -> Report:
                 for name, starts in ((BARE, False), (BARE_STARTS, True)):
                     node = stack.enter_context(Node(name))
                     bare.append(Bare(node, network, pods, starts=starts))
-            for competitor in (*plugins, *bare):
+            competitors: list[Plugins | Bare] = [*plugins, *bare]
+            for competitor in competitors:
                 competitor.churn(network, clients=1, pods=1, loops=1 if plan.once else 3)
-            for _, competitor in alternate([*plugins, *bare], plan.rounds(RUNS)):
+            for _, competitor in alternate(competitors, plan.rounds(RUNS)):
                 done = competitor.churn(network, clients=CLIENTS, pods=pods)
                 ns = done if isinstance(done, int) else done.wall_ns
                 report.add(text, competitor.name, pods / ns * 1e9)

@@ -43,6 +43,11 @@ class Network:
         return f"{self.prefix}.0.0/16"
 
     @property
+    def networks(self) -> tuple[Network, ...]:
+        """Return what a pod is attached to, in this order."""
+        return (self,)
+
+    @property
     def gateway(self) -> str:
         """Return the address that pods ping."""
         return f"{self.prefix}.0.1"

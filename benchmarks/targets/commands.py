@@ -38,9 +38,10 @@ class Command:
         raise NotImplementedError
 
     def open(self, network: Network) -> None:
-        """Write the configuration."""
-        chain = conf_list(network)
-        self.node.path(f"{NETDIR}/10-bench.conflist").write_text(json.dumps(chain))
+        """Write the configurations."""
+        for number, one in enumerate(network.networks):
+            file = self.node.path(f"{NETDIR}/1{number}-{one.name}.conflist")
+            file.write_text(json.dumps(conf_list(one)))
 
     def attach(self, pod: Pod, network: Network) -> Attached:
         """Attach, and print the result."""

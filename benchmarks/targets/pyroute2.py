@@ -10,7 +10,7 @@ import os
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from pyroute2 import IPRoute, NetNS  # type: ignore[import-untyped]
+from pyroute2 import IPRoute, NetNS
 
 from benchmarks.inprocess import POD, measure, must, repeat, rounds, settle
 from benchmarks.workloads import BRIDGE, Network
