@@ -5,6 +5,7 @@ from __future__ import annotations
 import gc
 import os
 import sys
+from _signal import SIG_DFL, SIGCHLD, signal  # without the enumerations of signal
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -35,9 +36,17 @@ _TAKES_SIGNALS_ITSELF = "serve"
 
 def main(argv: list[str] | None = None) -> int:
     """Run the command line; return the exit status."""
+    if argv is None:
+        _fill_streams()
     arguments = sys.argv[1:] if argv is None else argv
+    if arguments[:1] and arguments[0].startswith("-"):
+        from cnifast.cli.network import command_first
+
+        arguments = command_first(arguments)
     command = arguments[0] if arguments else ""
     try:
+        if argv is None:
+            signal(SIGCHLD, SIG_DFL)  # the ends of programs are seen, whatever our caller ignores
         if argv is None and command != _TAKES_SIGNALS_ITSELF:
             from cnifast.cli.interrupt import SIGNALS
 
@@ -68,6 +77,14 @@ def main(argv: list[str] | None = None) -> int:
     return status
 
 
+def _fill_streams() -> None:
+    """Put /dev/null where a standard stream is closed, so that no other file takes its number."""
+    for fd, (name, mode) in enumerate((("stdin", "r"), ("stdout", "w"), ("stderr", "w"))):
+        if getattr(sys, name) is None:
+            os.set_inheritable(os.open(os.devnull, os.O_RDWR), True)
+            setattr(sys, name, os.fdopen(fd, mode, encoding="utf-8"))
+
+
 def _network(command: str, arguments: list[str], *, whole: bool) -> int:
     """Run a command that must not take longer than what it runs, so nothing else is loaded.
 
@@ -78,12 +95,7 @@ def _network(command: str, arguments: list[str], *, whole: bool) -> int:
 
     status = network(command, arguments)
     if whole:
-        # Nothing is left to be cleaned up, and the caller is waiting.
-        try:
-            sys.stdout.flush()
-        except OSError:
-            status = status or 1
-        os._exit(status)
+        os._exit(status)  # nothing is left to be cleaned up, and the caller is waiting
     return status
 
 

@@ -8,6 +8,7 @@ from __future__ import annotations
 import gc
 import os
 import sys
+from _signal import SIG_DFL, SIGCHLD, signal  # without the enumerations of signal
 
 from cnifast.cli import paths
 from cnifast.plugins import load
@@ -27,6 +28,7 @@ def main(arguments: list[str]) -> NoReturn:
     ``arguments`` are the plugin's name and, when a service is to be left for the next call,
     the path of its socket.  `dhcp daemon` is no call but a daemon, as the reference has it.
     """
+    signal(SIGCHLD, SIG_DFL)  # the ends of programs are seen, whatever our caller ignores
     paths.complete()
     if arguments[:2] == ["dhcp", "daemon"]:
         from cnifast.cli.__main__ import main as command

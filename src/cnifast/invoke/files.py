@@ -98,8 +98,8 @@ class Draft:
             return self._create(self._unused())
 
     def _unused(self) -> str:
-        """Return a name beside the path that nobody else uses."""
-        return f"{self.path}.{os.urandom(8).hex()}.tmp"
+        """Return a name beside the path that nobody else uses, however long the path's own is."""
+        return os.path.join(os.path.dirname(self.path), f".{os.urandom(8).hex()}.tmp")
 
     def commit(self, content: bytes) -> None:
         """Write the file and put it in place of the one that is there.

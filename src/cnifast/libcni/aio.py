@@ -81,20 +81,29 @@ class AsyncCNIConfig:
         waiting = asyncio.wrap_future(future)
         try:
             return await asyncio.shield(waiting)
-        except asyncio.CancelledError:
+        except asyncio.CancelledError as e:
             cancel.set()
-            if not future.cancel() and await _succeeded(waiting) and undo is not None:
-                await _succeeded(asyncio.wrap_future(self._threads.submit(undo)))
+            if not future.cancel() and await _failure(waiting) is None and undo is not None:
+                failure = await _failure(self._start(undo))
+                if failure is not None:
+                    e.add_note(f"while undoing: {failure}")
             raise
         finally:
             cancel.close()
 
+    def _start(self, work: Callable[[], None]) -> asyncio.Future[None]:
+        """Have a thread do something, one of the loop's where ours have ended."""
+        try:
+            return asyncio.wrap_future(self._threads.submit(work))
+        except RuntimeError:
+            return asyncio.get_running_loop().run_in_executor(None, work)
 
-async def _succeeded(waiting: asyncio.Future[T]) -> bool:
-    """Wait for the end of a command, whatever happens meanwhile; tell whether it succeeded."""
+
+async def _failure(waiting: asyncio.Future[T]) -> BaseException | None:
+    """Wait for the end of a command, whatever happens meanwhile; return how it failed, if so."""
     while not waiting.done():
         try:
             await asyncio.wait([waiting])
         except asyncio.CancelledError:
             continue
-    return waiting.exception() is None
+    return waiting.exception()

@@ -115,13 +115,13 @@ class CNIConfig:
         """Run DEL for the plugins whose ADD had succeeded before another one failed."""
         if not done:
             return
-        try:
-            with self.exec.call(self._args("DEL", rt)) as call:
-                for plugin, program in reversed(done):
+        with self.exec.call(self._args("DEL", rt)) as call:
+            for plugin, program in reversed(done):
+                try:
                     conf = plugin.input(net.name, net.cni_version, result, rt.capability_args)
                     without_result(call, plugin, program, conf, "delete")
-        except CNIError as also:
-            error.add_note(f"while undoing: {also}")
+                except Exception as also:  # noqa: BLE001 - the others are to be asked, too
+                    error.add_note(f"while undoing: {also}")
 
     # -- CHECK ------------------------------------------------------------------------------------
 
@@ -202,8 +202,10 @@ class CNIConfig:
 
             try:
                 result = cached.read_result(entry_path, net.cni_version)
-            except (CNIError, ValueError):
+            except ValueError:
                 cache.remove(entry_path)
+            except CNIError:
+                pass  # it may be read another time, should this DEL fail
         with self.exec.call(self._args("DEL", rt, cancel)) as call:
             for plugin in reversed(plugins):
                 program = self.exec.find_in_path(plugin.type, self.path)

@@ -11,7 +11,7 @@ from __future__ import annotations
 import os
 from binascii import b2a_base64
 
-from cnifast.protocol.codec import dumps
+from cnifast.libcni import gojson
 from cnifast.protocol.request import validate_container_id, validate_interface_name
 
 TYPE_CHECKING = False
@@ -23,13 +23,6 @@ if TYPE_CHECKING:
 
 DIRECTORY = "/var/lib/cni"
 KIND = "cniCacheV1"
-_NOT_IN_GO = {
-    "<": "\\u003c",
-    ">": "\\u003e",
-    "&": "\\u0026",
-    "\u2028": "\\u2028",
-    "\u2029": "\\u2029",
-}
 
 
 def entry_path(directory: str, network: str, rt: RuntimeConf) -> str:
@@ -62,27 +55,14 @@ def encode(network: str, rt: RuntimeConf, config: str, result: Result) -> bytes:
     if rt.args:
         head["cniArgs"] = [list(pair) for pair in rt.args]
     if rt.capability_args:
-        head["capabilityArgs"] = _sorted(dict(rt.capability_args))
-    head["result"] = _sorted(result.to_json(result.cni_version))
-    text = dumps(head).decode()
-    for character, escape in _NOT_IN_GO.items():
-        if character in text:
-            text = text.replace(character, escape)
-    return text.encode()
+        head["capabilityArgs"] = gojson.in_order(dict(rt.capability_args))
+    head["result"] = gojson.in_order(result.to_json(result.cni_version))
+    return gojson.encode(head)
 
 
 def encode_config(data: bytes) -> str:
     """Return a configuration as it stands in a file."""
     return b2a_base64(data, newline=False).decode()
-
-
-def _sorted(value: Any) -> Any:
-    """Return a value whose objects have their keys in order, as Go writes maps."""
-    if type(value) is dict:
-        return {key: _sorted(value[key]) for key in sorted(value)}
-    if type(value) is list:
-        return [_sorted(item) for item in value]
-    return value
 
 
 def remove(path: str) -> None:

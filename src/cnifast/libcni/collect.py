@@ -36,7 +36,12 @@ def _delete_stale(
     cni: CNIConfig, net: NetworkConfigList, kept: set[tuple[str, str]]
 ) -> Iterable[CNIError]:
     """Detach what the cache knows of and is not to be kept; yield the failures."""
-    for attachment in cni.get_cached_attachments():
+    try:
+        known = cni.get_cached_attachments()
+    except CNIError as e:
+        yield e
+        return
+    for attachment in known:
         rt = attachment.rt
         if attachment.network != net.name or (rt.container_id, rt.ifname) in kept:
             continue

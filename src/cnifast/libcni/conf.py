@@ -6,6 +6,7 @@ What is decoded is decoded once; a configuration can be used for any number of a
 from __future__ import annotations
 
 from cnifast.invoke.call import Input
+from cnifast.libcni import gojson
 from cnifast.protocol.codec import DecodeError, dumps, loads, quote
 from cnifast.protocol.errors import INVALID_NETWORK_CONFIG, CNIError
 from cnifast.protocol.keys import fold, kind_of, lookup, text, wrong_kind
@@ -337,8 +338,9 @@ def _version(conf: dict[str, Any]) -> str:
 
 def conf_list_from_conf(conf: NetworkConfig) -> NetworkConfigList:
     """Return a network that has one plugin: what a configuration of the old form stands for."""
-    shown = {"name": conf.name, "cniVersion": conf.cni_version, "plugins": [conf.conf]}
-    return NetworkConfigList(conf.name, conf.cni_version, [conf], dumps(shown))
+    shown = {"cniVersion": conf.cni_version, "name": conf.name, "plugins": [conf.conf]}
+    data = gojson.encode(gojson.in_order(shown))
+    return NetworkConfigList(conf.name, conf.cni_version, [conf], data)
 
 
 def is_list(data: bytes) -> bool:

@@ -111,7 +111,8 @@ def plugin_confs_from_files(directory: str, network: str) -> list[NetworkConfig]
     """
     if not network or network in (".", "..") or "/" in network or "\0" in network:
         raise ConfigError(f"invalid network name {network!a}")
-    return [conf_from_file(path) for path in conf_files(f"{directory}/{network}", (".conf",))]
+    folder = os.path.join(directory, network)
+    return [conf_from_file(path) for path in conf_files(folder, (".conf",))]
 
 
 def load_conf(directory: str, name: str) -> NetworkConfig:

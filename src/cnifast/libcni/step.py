@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+
 from cnifast.invoke.files import Draft
 from cnifast.libcni.cache import encode, encode_config
 from cnifast.protocol.codec import DecodeError
@@ -12,6 +14,8 @@ if TYPE_CHECKING:
     from cnifast.invoke.call import Call, Input
     from cnifast.libcni.conf import NetworkConfig, NetworkConfigList, RuntimeConf
     from cnifast.protocol.result import Result
+
+_NAME_MAX = 255  # bytes of a file's name, of every usual file system
 
 
 def with_result(call: Call, plugin: NetworkConfig, program: str, conf: Input) -> Result:
@@ -52,10 +56,12 @@ def open_entry(path: str, network: str) -> Draft:
     Raises:
         CNIError: it cannot (code 5).
     """
+    if len(os.fsencode(os.path.basename(path))) > _NAME_MAX:
+        raise _not_kept(network, path, "its name is too long")
     try:
         return Draft(path, named=False)
     except OSError as e:
-        raise _not_kept(network, path, e) from e
+        raise _not_kept(network, path, e.strerror) from e
 
 
 def commit(
@@ -68,16 +74,14 @@ def commit(
     try:
         entry.commit(encode(net.name, rt, encode_config(net.bytes), result))
     except OSError as e:
-        raise _not_kept(net.name, entry.path, e) from e
-    except (TypeError, ValueError) as e:
+        raise _not_kept(net.name, entry.path, e.strerror) from e
+    except (TypeError, ValueError, RecursionError) as e:
         raise CNIError(INTERNAL, f'failed to set network "{net.name}" cached result: {e}') from e
 
 
-def _not_kept(network: str, path: str, e: OSError) -> CNIError:
+def _not_kept(network: str, path: str, why: str | None) -> CNIError:
     """Return the error for a result that cannot be kept."""
-    return CNIError(
-        IO_FAILURE, f'failed to set network "{network}" cached result: {path}: {e.strerror}'
-    )
+    return CNIError(IO_FAILURE, f'failed to set network "{network}" cached result: {path}: {why}')
 
 
 def at_least(version: str, other: str) -> bool:

@@ -52,7 +52,7 @@ class CNIError(Exception):
         self.details = details
 
     def __str__(self) -> str:
-        return f"{self.msg}; {self.details}" if self.details else self.msg
+        return _one_line(f"{self.msg}; {self.details}" if self.details else self.msg)
 
     def to_json(self, cni_version: str) -> bytes:
         """Return the error as one line of JSON in the given version of the specification."""

@@ -10,6 +10,7 @@ from cnifast.protocol.codec import dumps
 from cnifast.protocol.errors import (
     INVALID_ENVIRONMENT,
     INVALID_NETWORK_CONFIG,
+    UNKNOWN_CONTAINER,
     CNIError,
     RunCold,
 )
@@ -245,8 +246,10 @@ def _is_name(text: str) -> bool:
 
 
 def validate_container_id(text: str) -> None:
-    """Refuse what is not a container ID: code 4."""
-    if not text or not _is_name(text):
+    """Refuse what is not a container ID: code 4, or 3 where there is none."""
+    if not text:
+        raise CNIError(UNKNOWN_CONTAINER, "missing containerID")
+    if not _is_name(text):
         raise CNIError(INVALID_ENVIRONMENT, "invalid characters in containerID", text)
 
 

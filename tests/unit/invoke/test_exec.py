@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import errno
 import os
+import signal
 import threading
 import time
 from typing import TYPE_CHECKING
@@ -39,6 +41,48 @@ def test_large_streams_do_not_block(tmp_path: Path) -> None:
     with open(os.devnull, "wb") as sink:
         found = exec_plugin(path, b"x" * 300_000, ENV, stderr=sink.fileno())
     assert found == b"\0" * 300_000 + b"x" * 300_000
+
+
+def test_streams_by_their_paths(tmp_path: Path) -> None:
+    """A program may open its own streams again, and loses nothing by it."""
+    lines = "echo one >/dev/stdout; echo two >/dev/stdout; echo 3 >/dev/stderr; echo 4 >/dev/stderr"
+    reader, writer = os.pipe()
+    try:
+        path = script(tmp_path, f"{lines}; cat /dev/stdin")
+        assert exec_plugin(path, b"input", ENV, stderr=writer) == b"one\ntwo\ninput"
+        assert os.read(reader, 100) == b"3\n4\n"
+    finally:
+        os.close(reader)
+        os.close(writer)
+
+
+@pytest.mark.parametrize("step", ["memfd_create", "pipe", "pidfd_open"])
+def test_without_descriptors(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, step: str) -> None:
+    """Where no file can be opened, the error has a code and names the program; none is left."""
+    path = script(tmp_path, "exec sleep 100")
+    before = os.listdir("/proc/self/fd")
+
+    def fail(*_: object) -> None:
+        raise OSError(errno.EMFILE, os.strerror(errno.EMFILE))
+
+    monkeypatch.setattr(os, step, fail)
+    with pytest.raises(CNIError, match=f"cannot execute {path}: Too many open files") as error:
+        exec_plugin(path, b"", ENV)
+    assert error.value.code == 5
+    assert os.listdir("/proc/self/fd") == before
+    with pytest.raises(ChildProcessError):
+        os.waitpid(-1, os.WNOHANG)
+
+
+def test_ends_that_nobody_sees(tmp_path: Path) -> None:
+    """Where the process ignores the ends of children, nothing is begun."""
+    before = signal.signal(signal.SIGCHLD, signal.SIG_IGN)
+    try:
+        with pytest.raises(CNIError, match="SIGCHLD is ignored"):
+            exec_plugin(script(tmp_path, f"touch {tmp_path}/begun"), b"", ENV)
+    finally:
+        signal.signal(signal.SIGCHLD, before)
+    assert not (tmp_path / "begun").exists()
 
 
 def test_left_behind_process_does_not_delay(tmp_path: Path) -> None:

@@ -6,7 +6,7 @@ import asyncio
 import json
 import os
 import threading
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import pytest
 
@@ -162,6 +162,62 @@ def test_cancelled_before_it_began(plugins: FakeExec, tmp_path: Path) -> None:
 
         asyncio.run(session())
     assert {asked.args.container_id for asked in plugins.asked} == {"c1"}
+
+
+def test_closed_before_its_tasks_were_told(plugins: FakeExec, tmp_path: Path) -> None:
+    """What ADD has attached is detached again though the threads have ended meanwhile."""
+    working, go_on = threading.Event(), threading.Event()
+
+    def hook(asked: Asked) -> None:
+        if asked.args.container_id == "c1":
+            raise CNIError(11, "busy")
+        if asked.command == "ADD":
+            working.set()
+            assert go_on.wait(20)
+
+    plugins.hook = hook
+
+    class Closing(AsyncCNIConfig):
+        def close(self) -> None:
+            go_on.set()
+            super().close()
+
+    async def session() -> None:
+        with Closing(CNIConfig("/a", plugins, str(tmp_path))) as cni:
+            other = asyncio.create_task(cni.add_network_list(NET, RuntimeConf("c2", "/x")))
+            await asyncio.to_thread(working.wait, 20)
+            await asyncio.gather(cni.add_network_list(NET, RT), other)
+
+    with pytest.raises(CNIError, match="busy"):
+        asyncio.run(session())
+    log = [repr(asked) for asked in plugins.asked if asked.args.container_id == "c2"]
+    assert log == ["ADD a", "ADD b", "DEL b", "DEL a"]
+    assert CNIConfig("/a", plugins, str(tmp_path)).get_cached_attachments() == []
+
+
+def test_failure_to_undo_is_told(plugins: FakeExec, tmp_path: Path) -> None:
+    """Where an attachment nobody waits for cannot be undone, the cancelled task says so."""
+    done = threading.Event()
+    plugins.failing["DEL", "b"] = CNIError(999, "no")
+    plugins.hook = lambda asked: asked.plugin == "b" and done.wait(20)
+    cni = CNIConfig("/a", plugins, str(tmp_path))
+
+    class Deaf(CNIConfig):
+        def add_network_list(self, net: Any, rt: RuntimeConf, *, cancel: Any = None) -> Any:
+            del cancel
+            return cni.add_network_list(net, rt)
+
+    async def session() -> None:
+        with AsyncCNIConfig(Deaf("/a", plugins, str(tmp_path))) as config:
+            task = asyncio.create_task(config.add_network_list(NET, RT))
+            await asyncio.sleep(0)
+            task.cancel()
+            done.set()
+            with pytest.raises(asyncio.CancelledError) as error:
+                await task
+            assert error.value.__notes__ == ['while undoing: plugin type="b" failed (delete): no']
+
+    asyncio.run(session())
 
 
 def test_program_is_killed(tmp_path: Path) -> None:

@@ -12,6 +12,7 @@ from cnifast.libcni import (
     Cancel,
     CNIConfig,
     RuntimeConf,
+    cached,
     conf_from_bytes,
     conf_list_from_bytes,
 )
@@ -139,6 +140,16 @@ def test_failed_add_is_undone(cni: CNIConfig, plugins: FakeExec, tmp_path: Path)
     assert plugins.open == 0
 
 
+def test_undoing_goes_on_after_failures(cni: CNIConfig, plugins: FakeExec) -> None:
+    """A plugin that cannot undo its part is named, and those before it are asked all the same."""
+    plugins.failing["ADD", "c"] = CNIError(11, "busy")
+    plugins.failing["DEL", "b"] = CNIError(999, "no")
+    with pytest.raises(CNIError, match="busy") as error:
+        cni.add_network_list(network("a", "b", "c"), RT)
+    assert plugins.log == ["ADD a", "ADD b", "ADD c", "DEL b", "DEL a"]
+    assert error.value.__notes__ == ['while undoing: plugin type="b" failed (delete): no']
+
+
 def test_missing_plugin_is_found_out_first(cni: CNIConfig, plugins: FakeExec) -> None:
     """When a plugin is not there none is run."""
     plugins.missing = {"c"}
@@ -175,6 +186,28 @@ def test_failed_del_keeps_the_result(cni: CNIConfig, plugins: FakeExec) -> None:
     cni.del_network_list(net, RT)
     assert plugins.log[5:] == ["DEL c", "DEL b", "DEL a"]
     assert names(plugins.asked[-1]) == ["a", "b", "c"]
+
+
+def test_result_that_cannot_be_read_is_kept(
+    cni: CNIConfig, plugins: FakeExec, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """DEL goes on without it, and it is there for the next DEL if this one fails."""
+    net = network("a")
+    cni.add_network_list(net, RT)
+    plugins.failing["DEL", "a"] = CNIError(11, "busy")
+    with monkeypatch.context() as patch:
+        patch.setattr(cached, "_read", _too_many_files)
+        with pytest.raises(CNIError, match="busy"):
+            cni.del_network_list(net, RT)
+    assert plugins.asked[-1].previous is None
+    plugins.failing.clear()
+    cni.del_network_list(net, RT)
+    assert names(plugins.asked[-1]) == ["a"]
+
+
+def _too_many_files(path: str) -> bytes:
+    """Fail as it does where no file can be opened."""
+    raise CNIError(5, f"failed to read {path}: Too many open files")
 
 
 def test_failed_check_says_which_plugin(cni: CNIConfig, plugins: FakeExec) -> None:
@@ -251,6 +284,17 @@ def test_gc_goes_on_after_failures(cni: CNIConfig, plugins: FakeExec) -> None:
     plugins.failing.pop(("GC", "a"))
     with pytest.raises(CNIError, match="busy"):
         cni.gc_network_list(net)
+
+
+def test_gc_without_a_cache_that_can_be_read(
+    cni: CNIConfig, plugins: FakeExec, tmp_path: Path
+) -> None:
+    """Plugins collect all the same, and the failure is told."""
+    (tmp_path / "results").write_text("no directory")
+    with pytest.raises(CNIError, match="failed to read") as error:
+        cni.gc_network_list(network("a"))
+    assert error.value.code == 5
+    assert plugins.log == ["GC a"]
 
 
 def test_gc_of_old_versions_and_where_it_is_disabled(cni: CNIConfig, plugins: FakeExec) -> None:

@@ -10,7 +10,13 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from cnifast.invoke.files import Draft
-from cnifast.libcni import CNIConfig, RuntimeConf, load_network_conf
+from cnifast.libcni import (
+    CNIConfig,
+    RuntimeConf,
+    conf_from_bytes,
+    conf_list_from_conf,
+    load_network_conf,
+)
 from cnifast.protocol.errors import CNIError
 from helpers.fakeexec import FakeExec
 
@@ -176,9 +182,26 @@ def test_names_that_lead_elsewhere(tmp_path: Path, name: str, value: str) -> Non
     for command in (cni.add_network_list, cni.check_network_list, cni.del_network_list):
         with pytest.raises(CNIError) as error:
             command(net, rt)
-        assert error.value.code == 4
+        assert error.value.code == (4 if value or name == "ifname" else 3)
     assert plugins.log == []
     assert list(tmp_path.iterdir()) == []
+
+
+def test_names_that_are_too_long(tmp_path: Path) -> None:
+    """A result that no file can have the name of is refused before a plugin is asked."""
+    plugins = FakeExec()
+    cni = CNIConfig("/x", plugins, str(tmp_path))
+    longest = RuntimeConf("c" * (255 - len("net--eth0")), "/run/netns/c1")
+    net = conf_list_from_conf(conf_from_bytes(b'{"type": "a", "name": "net"}'))
+    for _ in range(2):
+        cni.add_network_list(net, longest)
+    assert len(cni.get_cached_attachments()) == 1
+    assert plugins.log == ["ADD a", "ADD a"]
+    longer = RuntimeConf(longest.container_id + "c", "/run/netns/c1")
+    with pytest.raises(CNIError, match="name is too long") as error:
+        cni.add_network_list(net, longer)
+    assert error.value.code == 5
+    assert len(plugins.log) == 2
 
 
 def test_file_is_whole_or_not_there(tmp_path: Path) -> None:
@@ -205,7 +228,7 @@ def test_file_system_without_unnamed_files(tmp_path: Path, monkeypatch: pytest.M
     path = tmp_path / "results" / "a"
     with Draft(str(path), named=False) as new:
         [spare] = path.parent.iterdir()
-        assert spare.name.startswith("a.")
+        assert spare.name.startswith(".")
         new.commit(b"first")
     assert [found.name for found in path.parent.iterdir()] == ["a"]
     with Draft(str(path), named=False):

@@ -147,6 +147,17 @@ def test_old_form_becomes_a_list() -> None:
     assert again.plugins[0].conf == net.plugins[0].conf
 
 
+def test_old_form_is_written_as_go_writes_it() -> None:
+    """The list that it becomes has its keys in order and what HTML could misread escaped."""
+    conf = conf_from_bytes(
+        b'{"type": "b", "name": "n", "cniVersion": "1.0.0", "a": {"c": 1, "b": "<"}}'
+    )
+    assert conf_list_from_conf(conf).bytes == (
+        b'{"cniVersion":"1.0.0","name":"n","plugins":'
+        b'[{"a":{"b":"\\u003c","c":1},"cniVersion":"1.0.0","name":"n","type":"b"}]}'
+    )
+
+
 def test_injected_keys_replace_others_in_any_case() -> None:
     """A key that is injected is the only one of its name; the original stays as it is."""
     conf = conf_from_bytes(b'{"type": "a", "NAME": "old", "mtu": 1}')

@@ -124,6 +124,15 @@ def test_plugins_in_a_folder(tmp_path: Path) -> None:
     assert [plugin.type for plugin in net.plugins] == ["inlined"]
 
 
+def test_folder_beside_a_bare_name(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A list that is named without a directory has its plugins where it is."""
+    (tmp_path / "a.conflist").write_text('{"name": "net", "cniVersion": "1.1.0"}')
+    (tmp_path / "net").mkdir()
+    (tmp_path / "net" / "a.conf").write_text('{"type": "bridge"}')
+    monkeypatch.chdir(tmp_path)
+    assert [plugin.type for plugin in conf_list_from_file("a.conflist").plugins] == ["bridge"]
+
+
 def test_all_plugins_in_a_folder(tmp_path: Path) -> None:
     """A list may have no plugin inlined; one that has none at all is refused."""
     write(tmp_path, a__conflist={"name": "net", "cniVersion": "1.1.0"})
