@@ -134,6 +134,24 @@ def test_a_network_that_comes_and_goes(clean_node: Node, kubelet: Kubelet) -> No
     assert clean_node.link_names(first) & {"eth0"} == set()
 
 
+def test_a_second_set_up_when_the_network_has_changed(kubelet: Kubelet) -> None:
+    """A pod that is refused another network keeps the one it has, and its lo."""
+    kubelet.change(
+        lambda: (CONF_DIR / "10.conflist").write_text(bridge_network("one", "10.11.0.0/16"))
+    )
+    pod = kubelet.up("pod")
+    kubelet.change((CONF_DIR / "10.conflist").unlink, "no networks found")
+    kubelet.change(
+        lambda: (CONF_DIR / "10.conflist").write_text(bridge_network("two", "10.12.0.0/16"))
+    )
+    with pytest.raises(NetworkPluginError, match="sandbox pod has been set up already"):
+        kubelet.plugin.set_up_pod("default", "pod", "pod", {})
+    assert ping(pod.fd, "127.0.0.1")
+    assert kubelet.ips("pod") == ("10.11.0.2",)
+    kubelet.down("pod")
+    assert list(Path("/var/lib/cni/results").iterdir()) == []
+
+
 def test_a_pod_whose_sandbox_has_ended(kubelet: Kubelet) -> None:
     """A pod whose namespace is gone is torn down completely, and has no status."""
     kubelet.change(

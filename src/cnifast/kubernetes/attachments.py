@@ -54,11 +54,13 @@ class Attachments:
             CNIError: a plugin refused.
         """
         lo = _beside(rt)
+        was_up = self._has_loopback(lo)
         self.cni.add_network_list(self.loopback, lo)
         try:
             return self.cni.add_network_list(net, rt)
         except BaseException:
-            self._detach_loopback(lo)
+            if not was_up:
+                self._detach_loopback(lo)
             raise
 
     def detach(self, net: NetworkConfigList, rt: RuntimeConf) -> None:
@@ -75,6 +77,13 @@ class Attachments:
             _log.info("%s had been detached from %s: %s", rt.container_id, net.name, e)
         finally:
             self._detach_loopback(_beside(rt))
+
+    def _has_loopback(self, rt: RuntimeConf) -> bool:
+        """Tell whether a sandbox has been attached to the loopback network by the records."""
+        try:
+            return self.cni.get_network_list_cached_result(self.loopback, rt) is not None
+        except CNIError:
+            return True  # there is a record, whatever is in it
 
     def _detach_loopback(self, rt: RuntimeConf) -> None:
         """Detach from the loopback network, which goes with the sandbox anyway."""
@@ -95,18 +104,21 @@ class Attachments:
         finally:
             self.cni.gc_network_list(self.loopback, [(id_, LOOPBACK_IFNAME) for id_ in live])
 
-    def require_new(self, net: NetworkConfigList, rt: RuntimeConf) -> None:
-        """Refuse a sandbox that is attached by the records; one that is unreadable counts as none.
+    def require_new(self, rt: RuntimeConf) -> None:
+        """Refuse a sandbox that is attached by the records, to whichever network.
+
+        A record that is not in order counts as none.
 
         Raises:
-            NetworkPluginError: it is.
+            CNIError: the records cannot be read.
+            NetworkPluginError: it is attached.
         """
-        try:
-            known = self.cni.get_network_list_cached_result(net, rt)
-        except CNIError:
-            return
-        if known is not None:
+        if self._is_attached(rt.container_id):
             raise NetworkPluginError(f"sandbox {rt.container_id} has been set up already")
+
+    def _is_attached(self, id_: str) -> bool:
+        """Tell whether a sandbox has been attached to any network by the records."""
+        return any(found.rt.ifname == IFNAME for found in self.cni.get_cached_attachments(id_))
 
     def recorded(self, network: str, id_: str) -> tuple[NetworkConfigList, RuntimeConf] | None:
         """Return what a sandbox was attached to a network with by the records, None without any."""

@@ -172,7 +172,7 @@ class CNINetworkPlugin:
                 _pod_args(namespace, name, id),
                 self._capability_args(id, annotations),
             )
-            self._attachments.require_new(net, rt)
+            self._attachments.require_new(rt)
             self._attachments.attach(net, rt)
             self._used[id] = net, rt
 

@@ -232,7 +232,7 @@ class KubenetNetworkPlugin:
             )
             net = network.conf_list(arguments)
             rt = RuntimeConf(id, require_netns(self._host, id), IFNAME, capability_args=arguments)
-            self._attachments.require_new(net, rt)
+            self._attachments.require_new(rt)
             self._masquerade(network)
             result = self._attach(network, net, rt)
             self._guard(network, result)

@@ -314,6 +314,36 @@ def test_a_sandbox_is_set_up_once(cni: Setup) -> None:
     assert cni.exec.calls == []
 
 
+def test_a_sandbox_of_another_network_is_not_set_up(cni: Setup) -> None:
+    """A sandbox that is on a network is refused, also when another one is in use by now."""
+    cni.ready("bridge")
+    cni.up()
+    (cni.dir / "00-other.conflist").write_text(chain("other", "macvlan"))
+    cni.plugin = cni.again()
+    cni.init()
+    cni.exec.calls.clear()
+    with pytest.raises(NetworkPluginError, match="sandbox c1 has been set up already"):
+        cni.up()
+    assert cni.exec.calls == []
+    cni.down()
+    assert cni.exec.made() == [("DEL", "bridge", "c1"), ("DEL", "loopback", "c1")]
+
+
+def test_lo_stays_where_it_was_before(cni: Setup) -> None:
+    """A set-up that fails leaves lo alone when it did not come with it."""
+    cni.ready("bridge")
+    cni.up()
+    results = cni.cache / "results"
+    (results / "net-c1-eth0").write_text("{")  # counts as none
+    kept = sorted(results.iterdir())
+    cni.exec.fail("ADD", "bridge", "eth0 is there already")
+    cni.exec.calls.clear()
+    with pytest.raises(NetworkPluginError, match="eth0 is there already"):
+        cni.up()
+    assert cni.exec.made("DEL") == []
+    assert sorted(results.iterdir()) == kept
+
+
 def test_a_sandbox_without_a_namespace(cni: Setup) -> None:
     """Setting up needs a namespace, tearing down does not."""
     cni.ready("bridge")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -337,6 +338,20 @@ def test_after_a_restart(kubenet: Kubenet) -> None:
     kubenet.init()
     kubenet.down()
     assert kubenet.exec.made() == [("DEL", "bridge", "c1"), ("DEL", "loopback", "c1")]
+
+
+def test_a_sandbox_of_another_plugin_is_not_set_up(kubenet: Kubenet) -> None:
+    """A sandbox that is on another network by libcni's records is refused."""
+    kubenet.ready()
+    kubenet.up()
+    (record,) = Path(kubenet.cache, "results").glob("kubenet-c1-*")
+    entry = json.loads(record.read_text())
+    record.unlink()
+    Path(record.parent, "other-c1-eth0").write_text(json.dumps({**entry, "networkName": "other"}))
+    kubenet.exec.calls.clear()
+    with pytest.raises(NetworkPluginError, match="sandbox c1 has been set up already"):
+        kubenet.up()
+    assert kubenet.exec.calls == []
 
 
 def test_a_record_that_cannot_be_read(kubenet: Kubenet) -> None:
