@@ -78,6 +78,21 @@ class Attachments:
         finally:
             self._detach_loopback(_beside(rt))
 
+    def detach_rest(self, rt: RuntimeConf) -> None:
+        """Detach a sandbox, which no other network is known of, from the loopback network.
+
+        Raises:
+            CNIError: the records cannot be read.
+            NetworkPluginError: by the records there is another network.
+        """
+        if self._is_attached(rt.container_id):
+            raise NetworkPluginError(
+                f"the network that sandbox {rt.container_id} was attached to is not known"
+            )
+        lo = _beside(rt)
+        if self._has_loopback(lo):
+            self._detach_loopback(lo)
+
     def _has_loopback(self, rt: RuntimeConf) -> bool:
         """Tell whether a sandbox has been attached to the loopback network by the records."""
         try:

@@ -151,6 +151,14 @@ class CNINetworkPlugin:
             )
         return network
 
+    def _usable_network(self) -> NetworkConfigList | None:
+        """Return the network that pods are attached to, None while there is none."""
+        try:
+            return self._require_network()
+        except NetworkPluginError as e:
+            _log.info("going on without a network: %s", e)
+            return None
+
     def set_up_pod(
         self,
         namespace: str,
@@ -190,15 +198,22 @@ class CNINetworkPlugin:
     def tear_down_pod(self, namespace: str, name: str, id: str) -> None:  # noqa: A002
         """Detach a sandbox from the network it was attached to; also one that has ended.
 
+        Where that is not known it is the one in use; without that either, there is nothing to do.
+
         Raises:
-            NetworkPluginError: a plugin failed, or neither the sandbox nor a network is known.
+            NetworkPluginError: a plugin failed, or what libcni kept makes no sense.
         """
         with self._calls.call("tear down", namespace, name):
             net, rt = self._known(namespace, name, id)
-            self._attachments.detach(net, rt)
+            if net is None:
+                self._attachments.detach_rest(rt)
+            else:
+                self._attachments.detach(net, rt)
             self._used.pop(id, None)
 
-    def _known(self, namespace: str, name: str, id_: str) -> tuple[NetworkConfigList, RuntimeConf]:
+    def _known(
+        self, namespace: str, name: str, id_: str
+    ) -> tuple[NetworkConfigList | None, RuntimeConf]:
         """Return what a sandbox was attached with, as far as it is known, and its namespace."""
         netns = netns_of(self._host, id_)
         found = self._used.get(id_)
@@ -208,7 +223,7 @@ class CNINetworkPlugin:
         if found is None:
             found = self._attachments.recorded_anywhere(id_)
         if found is None:
-            return self._require_network(), RuntimeConf(
+            return self._usable_network(), RuntimeConf(
                 id_,
                 netns,
                 IFNAME,

@@ -273,26 +273,31 @@ class KubenetNetworkPlugin:
     def tear_down_pod(self, namespace: str, name: str, id: str) -> None:  # noqa: A002
         """Detach a sandbox; also one that has ended, is detached already or never was attached.
 
+        Where neither the sandbox nor a pod CIDR is known there is nothing to do.
+
         Raises:
-            NetworkPluginError: a step failed, or neither the sandbox nor a pod CIDR is known.
+            NetworkPluginError: a step failed, or what libcni kept makes no sense.
         """
         with self._calls.call("tear down", namespace, name):
             net, rt = self._known(id)
-            self._attachments.detach(net, rt)
+            if net is None:
+                self._attachments.detach_rest(rt)
+            else:
+                self._attachments.detach(net, rt)
             self._pods.pop(id, None)
         if self._left:
             self._forget_former()
 
-    def _known(self, id_: str) -> tuple[NetworkConfigList, RuntimeConf]:
+    def _known(self, id_: str) -> tuple[NetworkConfigList | None, RuntimeConf]:
         """Return what a sandbox was attached with, as far as it is known, and its namespace."""
         pod = self._pods.get(id_)
         found = (pod.net, pod.rt) if pod else self._attachments.recorded(NAME, id_)
+        netns = netns_of(self._host, id_)
         if found is None:
-            return self._require_network().whole(), RuntimeConf(
-                id_, netns_of(self._host, id_), IFNAME
-            )
+            whole = None if self._network is None else self._network.whole()
+            return whole, RuntimeConf(id_, netns, IFNAME)
         net, rt = found
-        return net, RuntimeConf(id_, netns_of(self._host, id_), IFNAME, rt.args, rt.capability_args)
+        return net, RuntimeConf(id_, netns, IFNAME, rt.args, rt.capability_args)
 
     def get_pod_network_status(
         self,
