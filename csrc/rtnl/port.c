@@ -13,6 +13,10 @@
 #include <sys/socket.h>
 
 #define VLAN_BITS_SIZE 512
+#define OBJECT_SIZE    40
+
+/* A port that so many dumps pass over is none. */
+#define DUMP_ATTEMPTS 32
 
 static struct ifinfomsg *begin(struct cnif_nlbuf *buf, uint16_t type, uint16_t flags, int32_t index,
                                const char *step)
@@ -24,12 +28,17 @@ static struct ifinfomsg *begin(struct cnif_nlbuf *buf, uint16_t type, uint16_t f
     return ifi;
 }
 
+static void name_port(int32_t index, char object[OBJECT_SIZE])
+{
+    (void)snprintf(object, OBJECT_SIZE, "bridge port with index %d", index);
+}
+
 static int talk(struct cnif_nlsock *sock, struct cnif_nlbuf *buf, int32_t index,
                 struct cnif_err *reterr)
 {
-    char object[40];
+    char object[OBJECT_SIZE];
 
-    (void)snprintf(object, sizeof(object), "bridge port with index %d", index);
+    name_port(index, object);
     return cnif_nlsock_talk(sock, buf, object, NULL, NULL, NULL, reterr);
 }
 
@@ -90,6 +99,7 @@ int cnif_port_vlan(struct cnif_nlsock *sock, int32_t index, bool add, uint16_t f
 
 struct vlans {
     int32_t index;
+    bool seen; /* the port, be it without VLANs */
     uint8_t *bits;
 };
 
@@ -111,7 +121,10 @@ static int vlans_reply(const struct nlmsghdr *nlh, unsigned message, void *arg)
     if (!ifi)
         return -EBADMSG;
     cnif_nlattr_parse(nlh, sizeof(*ifi), attrs, IFLA_AF_SPEC);
-    if (ifi->ifi_index != vlans->index || !attrs[IFLA_AF_SPEC])
+    if (ifi->ifi_index != vlans->index)
+        return 0;
+    vlans->seen = true;
+    if (!attrs[IFLA_AF_SPEC])
         return 0;
     while ((at = cnif_nlattr_each(attrs[IFLA_AF_SPEC], at))) {
         struct bridge_vlan_info info;
@@ -129,21 +142,38 @@ static int vlans_reply(const struct nlmsghdr *nlh, unsigned message, void *arg)
     return 0;
 }
 
-int cnif_port_vlans(struct cnif_nlsock *sock, int32_t index, uint8_t *bits, struct cnif_err *reterr)
+/* The kernel answers a request for one port only by a dump of all bridges' ports. */
+static int dump_vlans(struct cnif_nlsock *sock, struct vlans *vlans, struct cnif_err *reterr)
 {
     uint8_t data[128] __attribute__((aligned(4)));
-    uint8_t found[VLAN_BITS_SIZE] = {0};
-    struct vlans vlans = {.index = index, .bits = found};
     struct cnif_nlbuf buf;
-    int r;
 
-    /* The kernel answers a request for one port only by a dump of all bridges' ports. */
     cnif_nlbuf_init(&buf, data, sizeof(data));
     begin(&buf, RTM_GETLINK, NLM_F_DUMP, 0, "dump VLANs of");
     cnif_nlattr_put_u32(&buf, IFLA_EXT_MASK, RTEXT_FILTER_BRVLAN_COMPRESSED);
     cnif_nlmsg_end(&buf);
-    r = cnif_nlsock_dump(sock, &buf, "bridge ports", vlans_reply, &vlans, reterr);
-    if (r == 0)
-        memcpy(bits, found, sizeof(found));
-    return r;
+    return cnif_nlsock_dump(sock, &buf, "bridge ports", vlans_reply, vlans, reterr);
+}
+
+/*
+ * Where another port goes away meanwhile, the dump passes one over, without a
+ * word of an interruption.
+ */
+int cnif_port_vlans(struct cnif_nlsock *sock, int32_t index, uint8_t *bits, struct cnif_err *reterr)
+{
+    uint8_t found[VLAN_BITS_SIZE] = {0};
+    struct vlans vlans = {.index = index, .bits = found};
+    char object[OBJECT_SIZE];
+    int attempt, r = 0;
+
+    for (attempt = 0; r == 0 && !vlans.seen && attempt < DUMP_ATTEMPTS; attempt++)
+        r = dump_vlans(sock, &vlans, reterr);
+    if (r < 0)
+        return r;
+    if (!vlans.seen) {
+        name_port(index, object);
+        return cnif_err_errno(reterr, ENODEV, "dump VLANs of %s", object);
+    }
+    memcpy(bits, found, sizeof(found));
+    return 0;
 }

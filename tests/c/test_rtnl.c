@@ -307,9 +307,42 @@ static void test_vlans(void)
     CHECK(cnif_port_vlans(&fake.sock, 8, bits, NULL) == 0);
     CHECK(strcmp(vlans_text(bits), "1 100-200 300 4093-4094 ") == 0);
 
+    answer_vlans(&fake, 1, 8, NULL, 0);
     fake_kernel_done(&fake, 1, 0, 0);
     CHECK(cnif_port_vlans(&fake.sock, 8, bits, NULL) == 0);
     CHECK(strcmp(vlans_text(bits), "") == 0);
+    fake_kernel_close(&fake);
+}
+
+/* A port that a dump passes over is asked for again; one that none has is no port. */
+static void test_vlans_of_a_port_passed_over(void)
+{
+    static const struct bridge_vlan_info infos[] = {{0, 1}};
+    struct cnif_err err = {0};
+    uint8_t bits[512] = {0xaa};
+    struct fake_kernel fake;
+    uint32_t seq;
+
+    fake_kernel_open(&fake);
+    for (seq = 0; seq < 2; seq++) {
+        answer_vlans(&fake, seq, 7, infos, 1);
+        fake_kernel_done(&fake, seq, 0, 0);
+    }
+    answer_vlans(&fake, seq, 8, infos, 1);
+    fake_kernel_done(&fake, seq, 0, 0);
+    CHECK(cnif_port_vlans(&fake.sock, 8, bits, NULL) == 0);
+    CHECK(strcmp(vlans_text(bits), "1 ") == 0);
+    CHECK(fake_kernel_left(&fake) == 0);
+    fake_kernel_close(&fake);
+
+    fake_kernel_open(&fake);
+    for (seq = 0; seq < DUMP_ATTEMPTS; seq++)
+        fake_kernel_done(&fake, seq, 0, 0);
+    bits[0] = 0xaa;
+    CHECK(cnif_port_vlans(&fake.sock, 8, bits, &err) == -ENODEV);
+    CHECK(strcmp(err.msg, "dump VLANs of bridge port with index 8: no such device") == 0);
+    CHECK(bits[0] == 0xaa);
+    CHECK(fake_kernel_left(&fake) == 0);
     fake_kernel_close(&fake);
 }
 
@@ -475,6 +508,7 @@ int main(void)
     test_parse_bare_route();
     test_parse_no_route();
     test_vlans();
+    test_vlans_of_a_port_passed_over();
     test_hostile_vlans();
     test_refused_vlans();
     test_dump_filters();
