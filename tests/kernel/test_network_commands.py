@@ -72,6 +72,24 @@ def test_path_of_the_namespace_is_made_absolute(node: Node, shell: Shell, blue: 
     assert "eth0" not in node.link_names(blue)
 
 
+@pytest.mark.parametrize(
+    "words",
+    [
+        ("-i", "net1", "COMMAND", "mynet", NETNS),
+        ("--container-id=c9", "-i=net1", "COMMAND", "mynet", NETNS),
+        ("--timeout", "60", "COMMAND", "-inet1", "mynet", NETNS),
+    ],
+)
+def test_options_as_cnitool_takes_them(
+    node: Node, shell: Shell, blue: Any, words: tuple[str, ...]
+) -> None:
+    """Options may come before the command, and that of one letter with its value in one word."""
+    shell.ok(*("add" if word == "COMMAND" else word for word in words))
+    assert "net1" in node.link_names(blue)
+    shell.ok(*("del" if word == "COMMAND" else word for word in words))
+    assert "net1" not in node.link_names(blue)
+
+
 def test_arguments(node: Node, shell: Shell, blue: Any) -> None:
     """CNI_ARGS reach the plugins, and CAP_ARGS those that declare the capability."""
     mac = {"mac": "02:00:00:00:00:42"}
@@ -294,6 +312,10 @@ def test_unwritable_cache(node: Node, shell: Shell, blue: Any) -> None:
         ("gc", "mynet", "--valid", "x"),
         ("gc", "mynet", "--valid", "x/eth0", "--none-valid"),
         ("status", "mynet", "--none-valid"),
+        ("add", "--all", NETNS, "--ifname", "eth1"),
+        ("add", "--all", ""),
+        ("del", "mynet", NETNS, "--valid", "x/eth0"),
+        ("gc", "mynet", "--container-id", "x", "--none-valid"),
         ("status",),
     ],
 )

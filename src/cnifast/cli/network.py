@@ -35,6 +35,17 @@ IFNAME = "eth0"
 LOOPBACK = "loopback"
 EXIT_USAGE = 2
 
+_OF_CONTAINERS = ("add", "del", "check")
+_ALL = (*_OF_CONTAINERS, "gc", "status")
+_FLAGS = {"--all": _OF_CONTAINERS, "--none-valid": ("gc",)}  # and the commands that have them
+_VALUED = {
+    "-i": _ALL,
+    "--ifname": _ALL,
+    "--container-id": _OF_CONTAINERS,
+    "--timeout": _ALL,
+    "--valid": ("gc",),
+}
+
 USAGE = """\
 usage: cnifast add|del|check NETWORK NETNS    attach, detach or check a container's namespace
        cnifast add|del|check --all NETNS      the same for all networks, in lexical order of files
@@ -147,6 +158,29 @@ def describe(e: CNIError) -> str:
     return f"{with_notes(e)} (code {e.code})"
 
 
+def command_first(arguments: Sequence[str]) -> list[str]:
+    """Return a command line of which the options may come before the command."""
+    at = 0
+    while at < len(arguments):
+        name, joined, _ = _split(arguments[at])
+        if arguments[at] in _FLAGS or (name in _VALUED and joined):
+            at += 1
+        elif name in _VALUED:
+            at += 2
+        else:
+            break
+    if arguments[at : at + 1] and arguments[at] in _COMMANDS:
+        return [arguments[at], *arguments[:at], *arguments[at + 1 :]]
+    return [*arguments]
+
+
+def _split(word: str) -> tuple[str, str, str]:
+    """Return an option, what joins its value to it, and the value; both are empty without one."""
+    if word.startswith("-i"):
+        return "-i", word[2:], word[2:].removeprefix("=")
+    return word.partition("=")
+
+
 def parse(command: str, arguments: Sequence[str]) -> Options:
     """Return what the command line says.
 
@@ -163,17 +197,15 @@ def parse(command: str, arguments: Sequence[str]) -> Options:
     left = list(arguments)
     while left:
         word = left.pop(0)
-        name, joined, value = word.partition("=")
-        if name == "--all" and not joined and command in ("add", "del", "check"):
-            options.all = True
-            continue
-        if word == "--none-valid" and command == "gc":
-            options.none_valid = True
-            continue
         if not word.startswith("-"):
             words.append(word)
             continue
-        if name not in ("-i", "--ifname", "--container-id", "--timeout", "--valid"):
+        if command in _FLAGS.get(word, ()):
+            options.all |= word == "--all"
+            options.none_valid |= word == "--none-valid"
+            continue
+        name, joined, value = _split(word)
+        if command not in _VALUED.get(name, ()):
             raise UsageError(f"there is no option {word}")
         if not joined:
             if not left:
@@ -212,9 +244,10 @@ def _place(command: str, options: Options, words: Sequence[str]) -> None:
     if options.all:
         if len(words) != 1:
             raise UsageError("--all takes a namespace and no network")
-        options.netns = words[0]
-        return
-    needed = 1 if command in ("gc", "status") else 2
+        if options.ifname:
+            raise UsageError("--all gives interfaces their names: no --ifname")
+        words = ["", *words]
+    needed = 2 if command in _OF_CONTAINERS else 1
     if not needed <= len(words) <= 2:
         raise UsageError("network and namespace are needed" if needed == 2 else "which network?")
     options.network, options.netns = [*words, ""][:2]
