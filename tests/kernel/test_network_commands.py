@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import json
 import os
+import subprocess
 from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from helpers import nsutil
+from helpers import nsutil, ways
 from helpers.networks import BRIDGE, CACHE, MYNET, NETDIR, NETNS, Shell, taken, write
 from helpers.script import script
 
@@ -278,6 +279,37 @@ def test_broken_plugins(
     assert line.endswith(f"(code {code})")
     assert (node.strays(), taken(), list(CACHE.iterdir())) == ([], [], [])
     shell.ok("del", "mynet", NETNS)
+
+
+def printed(shell: Shell, redirection: str, *words: str) -> tuple[int, str]:
+    """Run the command with standard output elsewhere; return exit status and standard error."""
+    done = subprocess.run(
+        ["sh", "-c", f'"$@" {redirection}', "-", ways.COMMAND, *words],
+        env=shell.env,
+        capture_output=True,
+        text=True,
+        timeout=60,
+        check=False,
+    )
+    assert done.stdout == ""
+    return done.returncode, done.stderr
+
+
+def test_result_that_cannot_be_printed(node: Node, shell: Shell, blue: Any) -> None:
+    """It is told, and is a failure; what is attached stays, and can be detached."""
+    status, said = printed(shell, ">/dev/full", "add", "mynet", NETNS)
+    assert (status, said.count("\n")) == (1, 1)
+    assert said.startswith("cnifast add: cannot print: ")
+    assert "eth0" in node.link_names(blue)
+    shell.ok("del", "mynet", NETNS)
+
+
+def test_standard_streams_that_are_closed(node: Node, shell: Shell, blue: Any) -> None:
+    """Nobody hears anything then; the command is done."""
+    assert printed(shell, ">&-", "add", "mynet", NETNS) == (0, "")
+    assert "eth0" in node.link_names(blue)
+    assert printed(shell, "<&- 2>&-", "del", "mynet", NETNS) == (0, "")
+    assert printed(shell, "<&- 2>&-", "add", "none", NETNS) == (1, "")
 
 
 def test_unwritable_cache(node: Node, shell: Shell, blue: Any) -> None:

@@ -120,16 +120,31 @@ def main(command: str, arguments: Sequence[str]) -> int:
         options = parse(command, arguments)
         plugins = Plugins(exits=True, timeout=options.timeout)
         try:
-            sys.stdout.write(run(command, options, Caller(os.environ, plugins.exec, SIGNALS)))
+            _print(run(command, options, Caller(os.environ, plugins.exec, SIGNALS)))
         finally:
             plugins.leave_service()
     except HelpWanted:
-        sys.stdout.write(USAGE)
+        _print(USAGE)
     except (UsageError, CNIError) as e:
         text, status = failure(command, e, SIGNALS)
         sys.stderr.write(text)
         return status
     return 0
+
+
+def _print(text: str) -> None:
+    """Write to standard output.
+
+    Raises:
+        OSError: it cannot be written.
+    """
+    try:
+        sys.stdout.write(text)
+        sys.stdout.flush()
+    except BrokenPipeError:
+        raise
+    except OSError as e:
+        raise OSError(f"cannot print: {e.strerror}") from e
 
 
 def run(command: str, options: Options, caller: Caller) -> str:

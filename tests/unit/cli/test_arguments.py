@@ -8,6 +8,8 @@ import sys
 
 import pytest
 
+from cnifast.cli.network import command_first
+
 COMMAND = (sys.executable, "-m", "cnifast.cli")
 DEMO = (sys.executable, "-m", "cnifast.kubernetes.demo")
 
@@ -15,6 +17,12 @@ DEMO = (sys.executable, "-m", "cnifast.kubernetes.demo")
 def run(*words: str) -> subprocess.CompletedProcess[str]:
     """Run a command."""
     return subprocess.run(words, capture_output=True, text=True, timeout=60, check=False)
+
+
+@pytest.fixture
+def buffered(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Have the command write its output as usual, whatever the tests' environment says."""
+    monkeypatch.delenv("PYTHONUNBUFFERED", raising=False)
 
 
 BAD = [
@@ -65,6 +73,11 @@ def test_values_without_meaning(words: tuple[str, ...], text: str) -> None:
         (("gc", "net", "--valid", "a/eth0", "b/eth0"), "b/eth0 is no path of a namespace; each "),
         (("status", "net", "x"), "x is no path of a namespace"),
         (("add", "net", ""), "the path of the namespace is empty"),
+        (("del", "--all", ""), "the path of the namespace is empty"),
+        (("add", "--all", "/ns", "-ieth1"), "--all gives interfaces their names: no --ifname"),
+        (("status", "net", "--valid", "a/eth0"), "there is no option --valid"),
+        (("del", "net", "/ns", "--none-valid"), "there is no option --none-valid"),
+        (("gc", "net", "--container-id=a"), "there is no option --container-id"),
     ],
 )
 def test_words_without_meaning(words: tuple[str, ...], text: str) -> None:
@@ -74,7 +87,30 @@ def test_words_without_meaning(words: tuple[str, ...], text: str) -> None:
     assert done.stderr.startswith(f"cnifast {words[0]}: {text}")
 
 
-@pytest.mark.parametrize("words", ["schema bridge", "schema --markdown", "doctor /", "--help"])
+@pytest.mark.parametrize(
+    ("words", "command"),
+    [
+        (("-i", "add", "del"), "del"),
+        (("-iadd", "gc", "net"), "gc"),
+        (("--all", "--timeout", "x", "check", "/ns"), "check"),
+        (("--valid=a/b", "--none-valid", "gc"), "gc"),
+        (("--none", "add"), ""),
+        (("-i", "eth1"), ""),
+        (("-i", "eth1", "version"), ""),
+        (("--all", "--help", "add"), ""),
+    ],
+)
+def test_options_before_the_command(words: tuple[str, ...], command: str) -> None:
+    """They are those of the command after them, if it has any to do with networks."""
+    found = command_first(words)
+    assert sorted(found) == sorted(words)
+    assert found[0] == (command or words[0])
+
+
+@pytest.mark.usefixtures("buffered")
+@pytest.mark.parametrize(
+    "words", ["schema bridge", "schema --markdown", "doctor /", "--help", "add --help"]
+)
 def test_reader_who_has_had_enough(words: str) -> None:
     """A pipe that nobody reads any more ends a command quietly, as SIGPIPE would."""
     reader, writer = os.pipe()
@@ -93,6 +129,7 @@ def test_reader_who_has_had_enough(words: str) -> None:
     assert (done.returncode, done.stderr) == (141, "")
 
 
+@pytest.mark.usefixtures("buffered")
 @pytest.mark.parametrize("words", ["schema bridge", "add --help"])
 def test_output_that_cannot_be_written(words: str) -> None:
     """A full disk is told in one line."""
@@ -100,3 +137,11 @@ def test_output_that_cannot_be_written(words: str) -> None:
     assert done.returncode == 1
     assert done.stderr.endswith("No space left on device\n")
     assert done.stderr.count("\n") == 1
+
+
+@pytest.mark.parametrize("streams", [">&-", "2>&-", "<&- >&- 2>&-"])
+def test_streams_that_are_closed(streams: str) -> None:
+    """What nobody can hear is not said, and no other file takes it for itself."""
+    done = run("sh", "-c", f'"$@" {streams}', "-", *COMMAND, "add", "--help")
+    assert (done.returncode, done.stderr) == (0, "")
+    assert run("sh", "-c", f'"$@" {streams}', "-", *COMMAND, "add").returncode == 2
