@@ -61,14 +61,18 @@ def test_interface_and_container(node: Node, shell: Shell, blue: Any) -> None:
     assert list(CACHE.iterdir()) == []
 
 
-def test_path_of_the_namespace_is_made_absolute(node: Node, shell: Shell, blue: Any) -> None:
-    """A relative path means the same attachment as the absolute one."""
+@pytest.mark.parametrize("path", ["./blue", f"/{NETNS}", "/run/./netns//blue"])
+def test_path_of_the_namespace_is_made_absolute(
+    node: Node, shell: Shell, blue: Any, path: str
+) -> None:
+    """All ways to write a path mean the same attachment, also a relative one."""
     os.chdir("/run/netns")
     try:
-        shell.ok("add", "mynet", "./blue")
+        shell.ok("add", "mynet", path)
     finally:
         os.chdir("/")
     assert "eth0" in node.link_names(blue)
+    assert [path.name for path in CACHE.iterdir()] == ["mynet-cnitool-df26705e2e4ffd095eb1-eth0"]
     shell.ok("del", "mynet", NETNS)
     assert "eth0" not in node.link_names(blue)
 

@@ -353,6 +353,12 @@ def interfaces(nets: Iterable[NetworkConfigList]) -> list[tuple[NetworkConfigLis
     return found
 
 
+def absolute(path: str) -> str:
+    """Return the path of a namespace as it is told to plugins."""
+    found = os.path.abspath(path)
+    return found[1:] if found.startswith("//") else found
+
+
 def container_id(netns: str) -> str:
     """Return the container ID that cnitool makes from a namespace's path."""
     try:
@@ -385,7 +391,7 @@ def _ifname(caller: Caller, options: Options) -> str:
 
 def _owner(options: Options) -> str:
     """Return the container ID that is meant."""
-    return options.container_id or container_id(os.path.abspath(options.netns))
+    return options.container_id or container_id(absolute(options.netns))
 
 
 def attachments(
@@ -402,7 +408,7 @@ def attachments(
 
 def _meant(caller: Caller, options: Options) -> list[tuple[NetworkConfigList, RuntimeConf]]:
     """Return the attachments that are meant."""
-    netns = os.path.abspath(options.netns)
+    netns = absolute(options.netns)
     return attachments(_named(caller, options), _owner(options), netns, caller.env)
 
 
