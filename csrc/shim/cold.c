@@ -120,12 +120,26 @@ static char **put_command(char **arg, const char *plugin)
     return arg;
 }
 
+/* An interpreter says in words of its own that its script is gone. */
+static void require_script(void)
+{
+    char room[24];
+    struct statx st;
+    long rc = sys_statx(shim_place.script, 0, STATX_TYPE, &st);
+
+    if (rc < 0)
+        SHIM_FAIL(SHIM_INTERNAL, "cannot start ", shim_place.script, ": ",
+                  shim_errno_name(-rc, room));
+}
+
 _Noreturn static void become_any(char **argv, char **env)
 {
     const char *python = shim_place.python;
 
-    if (is_told())
+    if (is_told()) {
+        require_script();
         become(&python, 1, argv, env);
+    }
     become(interpreters, sizeof(interpreters) / sizeof(interpreters[0]), argv, env);
 }
 

@@ -140,9 +140,20 @@ def test_missing_interpreter_is_an_error(bench: Bench) -> None:
     assert b"/nonexistent/python: ENOENT" in out
 
 
+@pytest.mark.parametrize("words", [[], ["daemon"]])
+def test_missing_script_is_an_error(bench: Bench, tmp_path: Path, words: list[str]) -> None:
+    """Of a package that is gone, whose interpreter is still there, the script is named."""
+    path = bench.binary("dhcp", script=str(tmp_path / "cold.py"))
+    done = subprocess.run(
+        [path, *words], env=bench.env(), input=bench.conf(), capture_output=True, check=False
+    )
+    assert (done.returncode, error_code(done.stdout), done.stderr) == (1, 999, b"")
+    assert f"cannot start {tmp_path}/cold.py: ENOENT".encode() in done.stdout
+
+
 def test_circles_end(bench: Bench) -> None:
     """A plugin whose cold path leads to the same plugin is stopped at the second one."""
-    path = bench.binary("bridge", python=str(bench.bin / "bridge"), script="/x")
+    path = bench.binary("bridge", python=str(bench.bin / "bridge"))
     assert path.exists()
     status, out, _ = bench.call("bridge")
     assert (status, error_code(out)) == (1, 7)
@@ -150,8 +161,8 @@ def test_circles_end(bench: Bench) -> None:
 
 def test_longer_circles_end(bench: Bench) -> None:
     """So is one that comes back over another plugin."""
-    bench.binary("a", python=str(bench.bin / "b"), script="/x")
-    bench.binary("b", python=str(bench.bin / "a"), script="/x")
+    bench.binary("a", python=str(bench.bin / "b"))
+    bench.binary("b", python=str(bench.bin / "a"))
     status, out, _ = bench.call("a")
     assert (status, error_code(out)) == (1, 7)
     assert b"a:b" in out
