@@ -162,6 +162,74 @@ def test_all_networks_or_none(node: Node, shell: Shell, blue: Any) -> None:
     assert (node.strays(), taken(), list(CACHE.iterdir())) == ([], [], [])
 
 
+OTHER: dict[str, Any] = {
+    **BRIDGE,
+    "ipam": {"type": "host-local", "subnet": "10.33.0.0/16"},
+    "bridge": "cni1",
+    "name": "other",
+    "cniVersion": "1.0.0",
+}
+LOOPBACK = {"cniVersion": "1.0.0", "name": "lo", "type": "loopback"}
+
+
+def test_all_networks_when_the_first_one_is_gone(node: Node, shell: Shell, blue: Any) -> None:
+    """Attachments keep their interfaces, and what the configuration was, when files are removed."""
+    write("05-lo.conf", LOOPBACK)
+    write("20-other.conf", OTHER)
+    shell.ok("add", "--all", NETNS)
+    (NETDIR / "05-lo.conf").unlink()
+    (NETDIR / "10-mynet.conflist").unlink()
+    shell.ok("check", "--all", NETNS)
+    node.ip("-n blue addr flush dev eth0")
+    assert 'plugin type="bridge" failed (check): ' in shell.refused("check", "--all", NETNS)
+    shell.ok("del", "--all", NETNS)
+    assert "<LOOPBACK>" in node.ip("-n blue link show lo")
+    assert node.link_names(blue) & {"eth0", "eth1"} == set()
+    assert (node.strays(), taken(), list(CACHE.iterdir())) == ([], [], [])
+
+
+def test_all_networks_when_there_is_a_new_one(node: Node, shell: Shell, blue: Any) -> None:
+    """A network without an attachment takes no other one's interface; CHECK finds it missing."""
+    shell.ok("add", "--all", NETNS)
+    write("05-other.conf", OTHER)
+    assert 'name="other" failed (check)' in shell.refused("check", "--all", NETNS)
+    shell.ok("del", "--all", NETNS)
+    assert "eth0" not in node.link_names(blue)
+    assert (node.strays(), taken(), list(CACHE.iterdir())) == ([], [], [])
+
+
+def test_all_networks_when_a_result_is_lost(node: Node, shell: Shell, blue: Any) -> None:
+    """A network that nothing is remembered of has the interface that the others leave."""
+    write("05-first.conf", {**OTHER, "name": "first", "bridge": "cni2"})
+    write("20-other.conf", OTHER)
+    shell.ok("add", "--all", NETNS)
+    (NETDIR / "05-first.conf").unlink()
+    next(CACHE.glob("mynet-*")).unlink()
+    shell.ok("del", "--all", NETNS)
+    assert node.link_names(blue) & {"eth0", "eth1", "eth2"} == set()
+    assert (node.strays(), taken(), list(CACHE.iterdir())) == ([], [], [])
+
+
+def test_all_networks_of_one_name(node: Node, shell: Shell, blue: Any) -> None:
+    """Of two networks of one name, each attachment is detached by the one it was made by."""
+    write("20-other.conf", {**OTHER, "name": "mynet"})
+    shell.ok("add", "--all", NETNS)
+    write("10-mynet.conflist", {**MYNET, "plugins": [*MYNET["plugins"], {"type": "tuning"}]})
+    shell.ok("del", "--all", NETNS)
+    assert node.link_names(blue) & {"eth0", "eth1"} == set()
+    assert (node.strays(), taken(), list(CACHE.iterdir())) == ([], [], [])
+
+
+def test_all_networks_by_other_names(node: Node, shell: Shell, blue: Any) -> None:
+    """`del --all` detaches what was attached under a name that was asked for, too."""
+    shell.ok("add", "mynet", NETNS, "-i", "net7")
+    shell.ok("check", "--all", NETNS)
+    write("05-broken.conf", "{")
+    shell.ok("del", "--all", NETNS)
+    assert "net7" not in node.link_names(blue)
+    assert (node.strays(), taken(), list(CACHE.iterdir())) == ([], [], [])
+
+
 def test_del_without_the_configuration(node: Node, shell: Shell, blue: Any) -> None:
     """A network whose file is gone, or broken, is detached by what ADD was given."""
     for broken in (None, "{"):

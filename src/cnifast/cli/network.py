@@ -21,11 +21,12 @@ from cnifast.protocol.errors import INVALID_ENVIRONMENT, INVALID_NETWORK_CONFIG,
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping, Sequence
+    from collections.abc import Container, Iterable, Mapping, Sequence
     from typing import Any
 
     from cnifast.cli.interrupt import Ending
     from cnifast.invoke.call import Exec
+    from cnifast.libcni.cached import CachedAttachment
     from cnifast.libcni.conf import NetworkConfigList
     from cnifast.protocol.result import Result
 
@@ -340,16 +341,23 @@ def require_declared(nets: Iterable[NetworkConfigList], given: Iterable[str]) ->
         )
 
 
-def interfaces(nets: Iterable[NetworkConfigList]) -> list[tuple[NetworkConfigList, str]]:
-    """Return networks with the names of their interfaces: eth0, eth1, ..., and lo."""
+def interfaces(
+    nets: Iterable[NetworkConfigList], taken: Container[str] = ()
+) -> list[tuple[NetworkConfigList, str]]:
+    """Return networks with the names of their interfaces: eth0, eth1, ..., and lo.
+
+    Numbers that are taken are left out.
+    """
     found = []
     number = 0
     for net in nets:
         if all(plugin.type == LOOPBACK for plugin in net.plugins):
             found.append((net, "lo"))
-        else:
-            found.append((net, f"eth{number}"))
+            continue
+        while f"eth{number}" in taken:
             number += 1
+        found.append((net, f"eth{number}"))
+        number += 1
     return found
 
 
@@ -371,16 +379,19 @@ def container_id(netns: str) -> str:
 # -- the commands ----------------------------------------------------------------------------------
 
 
-def _named(caller: Caller, options: Options) -> list[tuple[NetworkConfigList, str]]:
-    """Return the networks that are meant, with the names of their interfaces."""
-    if options.all:
-        return interfaces(caller.meant(load_all(netdir(caller.env))))
-    return [(_network(caller, options), _ifname(caller, options))]
+def _networks(caller: Caller, options: Options) -> list[NetworkConfigList]:
+    """Return the networks that are meant.
+
+    Raises:
+        ConfigError: there are none, or they cannot be read.
+    """
+    directory = netdir(caller.env)
+    return load_all(directory) if options.all else [load_network_conf(directory, options.network)]
 
 
 def _network(caller: Caller, options: Options) -> NetworkConfigList:
-    """Return the network that is meant."""
-    [net] = caller.meant([load_network_conf(netdir(caller.env), options.network)])
+    """Return the one network that is meant."""
+    [net] = caller.meant(_networks(caller, options))
     return net
 
 
@@ -406,15 +417,19 @@ def attachments(
     return [(net, RuntimeConf(owner, netns, ifname, args, given)) for net, ifname in nets]
 
 
-def _meant(caller: Caller, options: Options) -> list[tuple[NetworkConfigList, RuntimeConf]]:
+def _meant(
+    caller: Caller, options: Options, named: Sequence[tuple[NetworkConfigList, str]]
+) -> list[tuple[NetworkConfigList, RuntimeConf]]:
     """Return the attachments that are meant."""
-    netns = absolute(options.netns)
-    return attachments(_named(caller, options), _owner(options), netns, caller.env)
+    caller.meant([net for net, _ in named])
+    return attachments(named, _owner(options), absolute(options.netns), caller.env)
 
 
 def _add(caller: Caller, options: Options) -> str:
     """Attach, and return the results; all networks or none."""
-    meant = _meant(caller, options)
+    nets = _networks(caller, options)
+    named = interfaces(nets) if options.all else [(nets[0], _ifname(caller, options))]
+    meant = _meant(caller, options, named)
     require_declared([net for net, _ in meant], meant[0][1].capability_args)
     results = add_all(caller.cni, meant, caller.ending)
     from cnifast.cli.pretty import pretty
@@ -474,13 +489,44 @@ def _del(caller: Caller, options: Options) -> str:
     """Detach; by the configuration that ADD was given where there is no usable one any more."""
     cni = caller.cni
     try:
-        meant = _meant(caller, options)
+        named = _attached(caller, options, _networks(caller, options))
     except ConfigError:
-        meant = list(_remembered(caller, options))
-        if not meant:
+        named = _attached(caller, options, [])
+        if not named:
             raise
+    meant = _meant(caller, options, named)
     del_all(cni, [(net, as_added(cni, net, rt)) for net, rt in meant])
     return ""
+
+
+def _attached(
+    caller: Caller, options: Options, nets: Sequence[NetworkConfigList]
+) -> list[tuple[NetworkConfigList, str]]:
+    """Return networks with the names of the interfaces that ADD made.
+
+    With `--all` these are all that are remembered; those in ``nets`` come first, in that order.  A
+    network that nothing is remembered of has a name that the others leave.
+    """
+    ifname = _ifname(caller, options)
+    if nets and not options.all:
+        return [(net, ifname) for net in nets]
+    known = [
+        one
+        for one in caller.cni.get_cached_attachments(_owner(options))
+        if options.all or (one.network, one.rt.ifname) == (options.network, ifname)
+    ]
+    named = [(_network_of(one, nets), one.rt.ifname) for one in known]
+    names = {one.network for one in known}
+    taken = {one.rt.ifname for one in known}
+    named += interfaces([net for net in nets if net.name not in names], taken)
+    order = {net.name: number for number, net in enumerate(nets)}
+    return sorted(named, key=lambda pair: order.get(pair[0].name, len(order)))
+
+
+def _network_of(known: CachedAttachment, nets: Iterable[NetworkConfigList]) -> NetworkConfigList:
+    """Return the network of an attachment: that of its name, if there is one, else as it was."""
+    named = [net for net in nets if net.name == known.network]
+    return max(named, key=lambda net: net.bytes == known.config) if named else known.load()
 
 
 def as_added(cni: CNIConfig, net: NetworkConfigList, rt: RuntimeConf) -> RuntimeConf:
@@ -494,20 +540,10 @@ def as_added(cni: CNIConfig, net: NetworkConfigList, rt: RuntimeConf) -> Runtime
     return rt if found is None else found[1]
 
 
-def _remembered(
-    caller: Caller, options: Options
-) -> Iterable[tuple[NetworkConfigList, RuntimeConf]]:
-    """Yield the attachments that the cache knows of, with the networks they were made by."""
-    for known in caller.cni.get_cached_attachments(_owner(options)):
-        wanted = (known.network, known.rt.ifname)
-        if options.all or wanted == (options.network, _ifname(caller, options)):
-            [net] = caller.meant([known.load()])
-            yield net, known.rt
-
-
 def _check(caller: Caller, options: Options) -> str:
     """Check."""
-    for net, rt in _meant(caller, options):
+    named = _attached(caller, options, _networks(caller, options))
+    for net, rt in _meant(caller, options, named):
         caller.cni.check_network_list(net, as_added(caller.cni, net, rt))
     return ""
 
