@@ -230,6 +230,31 @@ def test_all_networks_by_other_names(node: Node, shell: Shell, blue: Any) -> Non
     assert (node.strays(), taken(), list(CACHE.iterdir())) == ([], [], [])
 
 
+def test_repeated_add(node: Node, shell: Shell) -> None:
+    """An `add` that fails because all is attached takes nothing away."""
+    write("05-lo.conf", LOOPBACK)
+    write("20-other.conf", OTHER)
+    shell.ok("add", "--all", NETNS)
+    names = {path.name for path in CACHE.iterdir()}
+    shell.refused("add", "--all", NETNS)
+    assert ",UP" in node.ip("-n blue link show lo")
+    assert {path.name for path in CACHE.iterdir()} == names
+    shell.ok("check", "--all", NETNS)
+    shell.ok("del", "--all", NETNS)
+
+
+def test_add_of_a_network_that_is_new(node: Node, shell: Shell, blue: Any) -> None:
+    """When one of several fails, those that were not attached before are detached again."""
+    write("05-lo.conf", LOOPBACK)
+    shell.ok("add", "lo", NETNS, "-i", "lo")
+    write("20-bad.conf", {"cniVersion": "1.0.0", "name": "bad", "type": "macvlan", "master": "no"})
+    shell.refused("add", "--all", NETNS)
+    assert ",UP" in node.ip("-n blue link show lo")
+    assert "eth0" not in node.link_names(blue)
+    assert taken() == []
+    assert [path.name[:3] for path in CACHE.iterdir()] == ["lo-"]
+
+
 def test_del_without_the_configuration(node: Node, shell: Shell, blue: Any) -> None:
     """A network whose file is gone, or broken, is detached by what ADD was given."""
     for broken in (None, "{"):
@@ -351,6 +376,38 @@ def test_broken_plugins(
     assert line.endswith(f"(code {code})")
     assert (node.strays(), taken(), list(CACHE.iterdir())) == ([], [], [])
     shell.ok("del", "mynet", NETNS)
+
+
+def test_plugin_that_is_killed(node: Node, shell: Shell, blue: Any, tmp_path: Path) -> None:
+    """A plugin that takes longer than it may gets DEL, unlike one that says: try again later."""
+    note = f"echo $CNI_COMMAND >> {tmp_path}/noted\n[ $CNI_COMMAND = ADD ] || exit 0\n"
+    write("10-mynet.conflist", {**MYNET, "plugins": [BRIDGE, {"type": "late"}]})
+    shell.env["CNI_PATH"] += f":{tmp_path}"
+    for text, noted in (
+        ("exec sleep 3600", "ADD\nDEL\n"),
+        ('echo oops >&2\necho \'{"code": 11, "msg": "later"}\'; exit 1', "ADD\n"),
+    ):
+        script(tmp_path, note + text, "late")
+        assert "(code 11)" in shell.run("add", "mynet", NETNS, "--timeout", "0.5").stderr
+        assert (tmp_path / "noted").read_text() == noted
+        (tmp_path / "noted").unlink()
+        assert "eth0" not in node.link_names(blue)
+        assert (node.strays(), taken(), list(CACHE.iterdir())) == ([], [], [])
+
+
+def test_plugin_that_is_killed_where_all_is_attached(
+    node: Node, shell: Shell, blue: Any, tmp_path: Path
+) -> None:
+    """What was attached before stays so."""
+    script(tmp_path, f"[ -e {tmp_path}/slow ] && exec sleep 3600\necho '{{}}'", "late")
+    write("05-late.conf", {"cniVersion": "1.0.0", "name": "late", "type": "late"})
+    shell.env["CNI_PATH"] += f":{tmp_path}"
+    shell.ok("add", "--all", NETNS)
+    names = {path.name for path in CACHE.iterdir()}
+    (tmp_path / "slow").touch()
+    assert "was killed" in shell.refused("add", "--all", NETNS, "--timeout", "0.5")
+    assert {path.name for path in CACHE.iterdir()} == names
+    assert "eth1" in node.link_names(blue)
 
 
 def printed(shell: Shell, redirection: str, *words: str) -> tuple[int, str]:

@@ -9,10 +9,12 @@ from __future__ import annotations
 
 import os
 import sys
+from itertools import compress
 
 from cnifast.cli.interrupt import ENDING, EXIT_SIGNAL, GRACE, SIGNALS, Interrupted, with_notes
-from cnifast.cli.run_plugins import Plugins
+from cnifast.cli.run_plugins import Plugins, was_killed
 from cnifast.invoke.options import attachment, seconds
+from cnifast.libcni import cache
 from cnifast.libcni.api import CNIConfig
 from cnifast.libcni.conf import ConfigError, RuntimeConf
 from cnifast.libcni.files import load_all, load_network_conf
@@ -442,29 +444,35 @@ def add_all(
     attachments: Sequence[tuple[NetworkConfigList, RuntimeConf]],
     ending: Ending,
 ) -> list[Result]:
-    """Attach to all of several networks, or to none.
+    """Attach to all of several networks, or to none; what was attached before stays so.
 
     Raises:
         CNIError: an attachment failed; the ones before it are gone again.
         Interrupted: the command is to end; all are gone again.
     """
     results: list[Result] = []
+    is_new = [not _is_known(cni, net, rt) for net, rt in attachments]
     try:
         for net, rt in attachments:
             results.append(cni.add_network_list(net, rt, cancel=ending))
             ending.check()
     except BaseException as e:
         ending.settle()
-        begun = len(results)
-        if isinstance(e, Interrupted) and e.torn:
-            begun += 1  # nobody knows how far that one came
-        for net, rt in reversed(attachments[:begun]):
+        # Of one that was torn nobody knows how far it came.
+        torn = e.torn if isinstance(e, Interrupted) else was_killed(e.__cause__)
+        begun = attachments[: len(results) + torn]
+        for net, rt in reversed([*compress(begun, is_new)]):
             try:
                 cni.del_network_list(net, rt)
             except CNIError as also:
                 e.add_note(f"while undoing: {also}")
         raise
     return results
+
+
+def _is_known(cni: CNIConfig, net: NetworkConfigList, rt: RuntimeConf) -> bool:
+    """Tell whether an attachment is remembered, be it in order or not."""
+    return os.path.exists(cache.entry_path(cni.cache_dir or cache.DIRECTORY, net.name, rt))
 
 
 def del_all(cni: CNIConfig, attachments: Sequence[tuple[NetworkConfigList, RuntimeConf]]) -> None:

@@ -10,7 +10,7 @@ import os
 
 from cnifast.cli.settings import mode_and_socket
 from cnifast.invoke.process import ProcessCall, ProcessExec
-from cnifast.protocol.errors import CNIError
+from cnifast.protocol.errors import TRY_AGAIN_LATER, CNIError
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -48,6 +48,12 @@ class Plugins:
             from cnifast.cli.leave import leave_service
 
             leave_service(self._leave)
+
+
+def was_killed(e: BaseException | None) -> bool:
+    """Tell whether a failure is that of a program that was killed, as it took too long."""
+    # A program's own code 11 comes without what the program said on standard error.
+    return isinstance(e, CNIError) and e.code == TRY_AGAIN_LATER and getattr(e, "has_stderr", False)
 
 
 class _Programs(ProcessExec):
