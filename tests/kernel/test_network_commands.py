@@ -313,6 +313,7 @@ def test_version(shell: Shell, tmp_path: Path) -> None:
     assert done.returncode == 1
     assert "rubbish: decoding version info: invalid character" in done.stderr
     assert 'failed to find plugin "none"' in done.stderr
+    assert shell.ok("version", "bridge", CNI_PATH="/none").startswith("bridge: 0.1.0 0.2.0 ")
 
 
 REFUSED: list[tuple[tuple[str, ...], dict[str, str], str]] = [

@@ -7,7 +7,7 @@ import sys
 
 from cnifast import __version__
 from cnifast.cli.network import describe, plugin_path
-from cnifast.libcni import CNIConfig, ProcessExec
+from cnifast.libcni import CNIConfig, InProcessExec, ProcessExec
 from cnifast.protocol import versions
 from cnifast.protocol.errors import CNIError
 
@@ -30,7 +30,7 @@ def run(args: Namespace) -> int:
     if not args.plugins:
         print(f"cnifast {__version__}: {' '.join(versions.SUPPORTED)}")
         return 0
-    cni = CNIConfig(plugin_path(os.environ), ProcessExec(timeout=TIMEOUT))
+    cni = CNIConfig(plugin_path(os.environ), InProcessExec(ProcessExec(timeout=TIMEOUT)))
     failed = 0
     for plugin in args.plugins:
         try:
