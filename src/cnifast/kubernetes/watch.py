@@ -2,19 +2,24 @@
 
 Beside the directory, and those in it, every one above it is watched for the next one in the path:
 when that is created, replaced or removed, the watches are set anew.  So no change is missed, and
-nothing is ever looked at just in case.
+nothing is ever looked at just in case.  Where a symbolic link is on the way, the way that it leads
+is watched like this as well; so are the ways that links in the directory lead.
 """
 
 from __future__ import annotations
 
 import ctypes
+import errno
 import logging
 import os
 import select
 import struct
 import threading
+from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING
+
+from cnifast.kubernetes.confdir import EXTENSIONS
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -22,14 +27,15 @@ if TYPE_CHECKING:
 _IN_CLOSE_WRITE = 0x8
 _IN_MOVED_FROM, _IN_MOVED_TO, _IN_CREATE, _IN_DELETE = 0x40, 0x80, 0x100, 0x200
 _IN_DELETE_SELF, _IN_MOVE_SELF, _IN_UNMOUNT, _IN_Q_OVERFLOW = 0x400, 0x800, 0x2000, 0x4000
-_IN_ONLYDIR = 0x1000000
+_IN_ONLYDIR, _IN_DONT_FOLLOW, _IN_MASK_ADD = 0x1000000, 0x2000000, 0x20000000
 _IN_NONBLOCK, _IN_CLOEXEC = os.O_NONBLOCK, os.O_CLOEXEC
 
 _NAMES = _IN_MOVED_FROM | _IN_MOVED_TO | _IN_CREATE | _IN_DELETE
 _ITSELF = _IN_DELETE_SELF | _IN_MOVE_SELF
 _EVENT = struct.Struct("=iIII")
 _READ = 1 << 16
-_GONE = (FileNotFoundError, NotADirectoryError)
+_LINKS_MAX = 40  # as many as the kernel follows on the way to a file
+_NOWHERE = (errno.ENOENT, errno.ENOTDIR, errno.ELOOP, errno.ENAMETOOLONG)
 
 _log = logging.getLogger(__name__)
 _libc = ctypes.CDLL(None, use_errno=True)
@@ -54,7 +60,7 @@ class DirectoryWatch:
         self.path = str(Path(path).absolute())
         self.failed = False
         self._changed = changed
-        self._watched: dict[int, str] = {}  # watch -> what name in it counts, "" for all
+        self._watched: dict[int, set[str]] = {}  # watch -> what names in it count, "" for all
         self._fd = _checked(_libc.inotify_init1(_IN_NONBLOCK | _IN_CLOEXEC), "inotify")
         self._stop, self._stopping = os.pipe2(os.O_CLOEXEC)
         try:
@@ -99,7 +105,7 @@ class DirectoryWatch:
             if mask & _IN_Q_OVERFLOW:
                 found = True
             elif wanted is not None:
-                found |= bool(mask & (_ITSELF | _IN_UNMOUNT)) or wanted in ("", name)
+                found |= bool(mask & (_ITSELF | _IN_UNMOUNT)) or not wanted.isdisjoint(("", name))
         return found
 
     def _events(self) -> Iterator[tuple[int, int, str]]:
@@ -122,46 +128,95 @@ class DirectoryWatch:
         A directory that comes while this goes down the path is found: the one above it is
         watched already, so that this is done again.
         """
-        watched: dict[int, str] = {}
-        parts = self.path.split("/")[1:] if self.path != "/" else []
-        directory = "/"
-        for part in [*parts, ""]:
-            mask = _NAMES | _ITSELF | (0 if part else _IN_CLOSE_WRITE)
-            try:
-                watch = self._add(directory, mask)
-            except _GONE:
-                break
-            # Two names of one directory, by way of a link, have one watch: any name counts then.
-            watched[watch] = "" if watched.get(watch, part) != part else part
-            directory = f"{directory.rstrip('/')}/{part}"
-        else:
-            self._arm_inside(watched)
-        for old in self._watched.keys() - watched.keys():
+        former, self._watched = self._watched, {}
+        directory = self._follow(Path("/"), self.path)
+        if directory and self._add(directory, "", _NAMES | _ITSELF | _IN_CLOSE_WRITE):
+            self._arm_inside(directory)
+        for old in former.keys() - self._watched.keys():
             _libc.inotify_rm_watch(self._fd, old)  # fails where the directory is gone
-        self._watched = watched
 
-    def _arm_inside(self, watched: dict[int, str]) -> None:
-        """Watch the directories in the directory."""
-        try:
-            with os.scandir(self.path) as entries:
-                inside = [entry.path for entry in entries if entry.is_dir()]
-        except _GONE:
-            return
-        for directory in inside:
-            try:
-                watched[self._add(directory, _NAMES | _IN_CLOSE_WRITE)] = ""
-            except _GONE:
-                continue
+    def _arm_inside(self, directory: Path) -> None:
+        """Watch the directories in the directory, and what links in all of them lead to."""
+        for entry in _entries(directory):
+            with suppress(PermissionError):  # it is not for us to read
+                inside = self._follow_entry(directory, entry)
+                if inside and self._add(inside, "", _NAMES | _IN_CLOSE_WRITE):
+                    for below in _entries(inside):
+                        if below.name.endswith(EXTENSIONS):
+                            self._follow_entry(inside, below)
 
-    def _add(self, directory: str, mask: int) -> int:
-        """Watch a directory; return the number that events carry."""
-        watch = _libc.inotify_add_watch(self._fd, os.fsencode(directory), mask | _IN_ONLYDIR)
-        return _checked(watch, directory)
+    def _follow_entry(self, directory: Path, entry: os.DirEntry[str]) -> Path | None:
+        """Watch what an entry is a link to, a file most likely; return where it really is."""
+        if not entry.is_symlink():
+            return directory / entry.name
+        found = self._follow(directory, entry.name)
+        if found:
+            self._add(found.parent, found.name, _IN_CLOSE_WRITE)
+        return found
+
+    def _follow(self, directory: Path, way: str) -> Path | None:
+        """Watch each directory on a way for the next name, also on those that links lead.
+
+        Args:
+            directory: where it begins; not by way of a link.
+            way: the names.
+
+        Returns:
+            Where it ends, whether anything is there or not; None where it leads nowhere.
+        """
+        names = way.split("/")[::-1]
+        links = 0
+        while names:
+            name = names.pop()
+            if name == "..":
+                directory = directory.parent
+            elif name not in ("", "."):
+                if not self._add(directory, name, _NAMES | _ITSELF):
+                    return None
+                target = _target(directory / name)
+                links += bool(target)
+                if links > _LINKS_MAX:
+                    return None
+                names += target.split("/")[::-1]
+                if not target:
+                    directory /= name
+                elif target.startswith("/"):
+                    directory = Path("/")
+        return directory
+
+    def _add(self, directory: Path, name: str, mask: int) -> bool:
+        """Watch a directory for a name in it, "" for all; tell whether it is there.
+
+        Several names in a directory share a watch, which is for all that they need.
+        """
+        mask |= _IN_ONLYDIR | _IN_DONT_FOLLOW | _IN_MASK_ADD
+        watch = _libc.inotify_add_watch(self._fd, os.fsencode(directory), mask)
+        if watch < 0 and ctypes.get_errno() in _NOWHERE:
+            return False
+        self._watched.setdefault(_checked(watch, str(directory)), set()).add(name)
+        return True
 
     def _close_files(self) -> None:
         """Close all but the end that ``close`` closes."""
         os.close(self._fd)
         os.close(self._stop)
+
+
+def _entries(directory: Path) -> list[os.DirEntry[str]]:
+    """Return what is in a directory, nothing where it is gone."""
+    try:
+        with os.scandir(directory) as entries:
+            return list(entries)
+    except (FileNotFoundError, NotADirectoryError):
+        return []
+
+
+def _target(path: Path) -> str:
+    """Return where a symbolic link leads, empty for what is none."""
+    try:
+        return str(path.readlink())
+    except OSError:
+        return ""
 
 
 def _checked(result: int, what: str) -> int:

@@ -186,6 +186,23 @@ def test_a_directory_that_is_not_there_yet(cni: Setup) -> None:
     cni.until("one".__eq__)
 
 
+def test_changes_behind_links_are_noticed(cni: Setup) -> None:
+    """A network in a file that a link leads to may be put in order there."""
+    elsewhere = cni.dir.parent / "elsewhere"
+    elsewhere.mkdir()
+    (elsewhere / "real").write_text("{")
+    (cni.dir / "1.conflist").symlink_to("../elsewhere/real")
+    cni.init()
+    assert "no valid networks found" in cni.state()
+    (elsewhere / "real").write_text(chain("one", "bridge"))
+    cni.until("one".__eq__)
+    (elsewhere / "next").write_text(chain("two", "bridge"))
+    (elsewhere / "next").rename(elsewhere / "real")
+    cni.until("two".__eq__)
+    shutil.rmtree(elsewhere)
+    cni.until(lambda state: "no valid networks found" in state)
+
+
 def test_a_watch_that_failed(cni: Setup) -> None:
     """When changes are not noticed any more, the directory is read whenever status is asked."""
     cni.init()

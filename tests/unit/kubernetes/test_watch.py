@@ -37,10 +37,10 @@ class Seen:
     def now(self) -> dict[str, str]:
         """Return names and contents of the files in the directory, which may be about to go."""
         found = {}
-        for folder, _, names in os.walk(self._directory):
+        for folder, _, names in os.walk(self._directory, followlinks=True):
             for name in names:
                 path = Path(folder, name)
-                with suppress(FileNotFoundError):
+                with suppress(OSError):
                     found[str(path.relative_to(self._directory))] = path.read_text()
         return found
 
@@ -132,6 +132,110 @@ def test_a_link_to_a_directory_that_is_exchanged(tmp_path: Path) -> None:
     seen.after(lambda: next_link.rename(directory))
     assert seen.last == {"1.conf": "1"}
     seen.after(lambda: (second / "1.conf").write_text("2"))
+    seen.watch.close()
+
+
+@pytest.fixture
+def linked(tmp_path: Path, directory: Path) -> Path:
+    """What the directory is a link to, by way of another one; neither it nor that is there."""
+    target = tmp_path / "run" / "x" / "net.d"
+    directory.parent.mkdir()
+    directory.symlink_to("../by-way")
+    (tmp_path / "by-way").symlink_to(target)
+    return target
+
+
+def test_a_link_whose_target_comes_and_goes(directory: Path, linked: Path) -> None:
+    """What links lead to may be made, removed and made again, with all above it."""
+    seen = Seen(directory)
+    for round_ in range(3):
+        make(linked)
+        seen.after(lambda: (linked / "1.conf").write_text(f"{round_}"))  # noqa: B023
+        seen.after(lambda: shutil.rmtree(linked.parent))
+        assert seen.last == {}
+    seen.watch.close()
+
+
+def test_a_link_on_the_way_that_is_exchanged(tmp_path: Path, directory: Path, linked: Path) -> None:
+    """A link that another link leads to may come to lead elsewhere."""
+    make(linked)
+    seen = Seen(directory)
+    seen.after(lambda: (linked / "1.conf").write_text("old"))
+    elsewhere = tmp_path / "elsewhere"
+    make(elsewhere)
+    (elsewhere / "1.conf").write_text("new")
+    next_link = tmp_path / "next"
+    next_link.symlink_to(elsewhere)
+    seen.after(lambda: next_link.rename(tmp_path / "by-way"))
+    assert seen.last == {"1.conf": "new"}
+    seen.watch.close()
+
+
+@pytest.mark.parametrize("inside", [".", "mynet"])
+def test_a_link_to_a_file(tmp_path: Path, directory: Path, inside: str) -> None:
+    """A file elsewhere counts that a link leads to: it may come, change, be replaced and go."""
+    make(directory / inside)
+    real = tmp_path / "run" / "real"
+    (directory / inside / "1.conf").symlink_to(tmp_path / "second")
+    (tmp_path / "second").symlink_to("run/./there/../real")
+    seen = Seen(directory)
+    make(real.parent / "there")
+    seen.after(lambda: real.write_text("one"))
+    seen.after(lambda: real.write_text("two"))
+    (tmp_path / "run" / "new").write_text("three")
+    seen.after(lambda: (tmp_path / "run" / "new").rename(real))
+    assert list((seen.last or {}).values()) == ["three"]
+    seen.after(real.unlink)
+    assert seen.last == {}
+    seen.watch.close()
+
+
+def test_a_link_to_a_file_that_comes_later(tmp_path: Path, directory: Path, seen: Seen) -> None:
+    """The watch follows links that are made while it is at work."""
+    make(directory)
+    (tmp_path / "real").write_text("one")
+    seen.after(lambda: (directory / "1.conf").symlink_to(tmp_path / "real"))
+    assert seen.last == {"1.conf": "one"}
+    seen.after(lambda: (tmp_path / "real").write_text("two"))
+
+
+def test_a_link_to_a_directory_in_the_directory(
+    tmp_path: Path, directory: Path, seen: Seen
+) -> None:
+    """A network's folder may be a link to one that comes, goes and comes back."""
+    make(directory)
+    real = tmp_path / "run" / "mynet"
+    (directory / "mynet").symlink_to(real)
+    for round_ in range(3):
+        make(real)
+        seen.after(lambda: (real / "1.conf").write_text(f"{round_}"))  # noqa: B023
+        seen.after(lambda: shutil.rmtree(real.parent))
+        assert seen.last == {}
+
+
+def test_links_that_lead_nowhere(directory: Path) -> None:
+    """Loops, names that are too long and ways through files are no reason not to watch."""
+    make(directory)
+    (directory / "loop.conf").symlink_to("loop.conf")
+    (directory / "long.conf").symlink_to("x" * 300)
+    (directory / "file.conf").symlink_to("1.conf/x")
+    seen = Seen(directory)
+    for text in ("one", "two"):
+        seen.after(lambda: (directory / "1.conf").write_text(text))  # noqa: B023
+    assert seen.last == {"1.conf": "two"}
+    seen.watch.close()
+
+
+def test_a_loop_in_place_of_the_directory(tmp_path: Path, directory: Path) -> None:
+    """A link that leads to itself is no directory, until it leads to one."""
+    make(directory)
+    (directory / "1.conf").write_text("one")
+    loop = tmp_path / "loop"
+    loop.symlink_to("loop")
+    seen = Seen(loop)
+    loop.unlink()
+    seen.after(lambda: loop.symlink_to(directory))
+    assert seen.last == {"1.conf": "one"}
     seen.watch.close()
 
 
