@@ -9,7 +9,6 @@ is watched like this as well; so are the ways that links in the directory lead.
 from __future__ import annotations
 
 import ctypes
-import errno
 import logging
 import os
 import select
@@ -35,7 +34,7 @@ _ITSELF = _IN_DELETE_SELF | _IN_MOVE_SELF
 _EVENT = struct.Struct("=iIII")
 _READ = 1 << 16
 _LINKS_MAX = 40  # as many as the kernel follows on the way to a file
-_NOWHERE = (errno.ENOENT, errno.ENOTDIR, errno.ELOOP, errno.ENAMETOOLONG)
+_GONE = (FileNotFoundError, NotADirectoryError)
 
 _log = logging.getLogger(__name__)
 _libc = ctypes.CDLL(None, use_errno=True)
@@ -162,7 +161,7 @@ class DirectoryWatch:
             way: the names.
 
         Returns:
-            Where it ends, whether anything is there or not; None where it leads nowhere.
+            Where it ends, None where nothing is there.
         """
         names = way.split("/")[::-1]
         links = 0
@@ -171,7 +170,8 @@ class DirectoryWatch:
             if name == "..":
                 directory = directory.parent
             elif name not in ("", "."):
-                if not self._add(directory, name, _NAMES | _ITSELF):
+                there = self._add(directory, name, _NAMES | _ITSELF)
+                if not there or not os.path.lexists(directory / name):
                     return None
                 target = _target(directory / name)
                 links += bool(target)
@@ -191,9 +191,10 @@ class DirectoryWatch:
         """
         mask |= _IN_ONLYDIR | _IN_DONT_FOLLOW | _IN_MASK_ADD
         watch = _libc.inotify_add_watch(self._fd, os.fsencode(directory), mask)
-        if watch < 0 and ctypes.get_errno() in _NOWHERE:
+        try:
+            self._watched.setdefault(_checked(watch, str(directory)), set()).add(name)
+        except _GONE:
             return False
-        self._watched.setdefault(_checked(watch, str(directory)), set()).add(name)
         return True
 
     def _close_files(self) -> None:
@@ -207,7 +208,7 @@ def _entries(directory: Path) -> list[os.DirEntry[str]]:
     try:
         with os.scandir(directory) as entries:
             return list(entries)
-    except (FileNotFoundError, NotADirectoryError):
+    except _GONE:
         return []
 
 
