@@ -7,7 +7,7 @@ import os
 import subprocess
 import time
 from concurrent.futures import ThreadPoolExecutor
-from typing import TYPE_CHECKING
+from pathlib import Path
 
 import pytest
 
@@ -15,8 +15,7 @@ from cnifast.cli.install import install
 from helpers.bench import PATIENCE, Bench, left_service, wait_for
 from helpers.opened import open_files
 
-if TYPE_CHECKING:
-    from pathlib import Path
+ROOT = Path(__file__).parents[2]
 
 
 @pytest.fixture
@@ -39,6 +38,25 @@ def test_cold_call_is_answered_and_leaves_a_service(installed: Bench) -> None:
     pid = wait_for(lambda: left_service(str(installed.socket)))
     assert call(installed, CNIFAST_SERVICE="required") == (status, out)
     assert wait_for(lambda: left_service(str(installed.socket))) == pid
+
+
+def test_documents_say_how_it_is_ended(installed: Bench) -> None:
+    """The line that documents have for it ends a service, and does nothing where there is none."""
+    lines = {
+        line.strip()
+        for document in ("README.md", "docs/migrating.md")
+        for line in (ROOT / document).read_text().splitlines()
+        if "sock.lock" in line
+    }
+    assert len(lines) == 1
+    script = lines.pop().replace("/run/cnifast/cnifast.sock", str(installed.socket))
+    call(installed)
+    wait_for(lambda: left_service(str(installed.socket)))
+    free = ["flock", "-n", f"{installed.socket}.lock", "true"]
+    for _ in range(2):
+        subprocess.run(["sh", "-ec", script], check=True)
+        wait_for(lambda: subprocess.run(free, check=False).returncode == 0)
+    assert left_service(str(installed.socket)) is None
 
 
 def test_switched_off_leaves_none(installed: Bench) -> None:
