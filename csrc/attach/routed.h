@@ -9,8 +9,9 @@
 
 /*
  * Give the link `index` its addresses, set it up, and lead the routes through
- * it; those to the same destinations by other links give way.  *ret_watch, the
- * caller's to close, hears what becomes of IPv6 addresses, NULL: there are none.
+ * it; others to the same destinations stay behind these, to be in force again when
+ * the link goes.  *ret_watch, the caller's to close, hears what becomes of IPv6
+ * addresses, NULL: there are none.
  */
 int cnif_routed_configure(struct cnif_nlsock *sock, const struct cnif_veth_host *veth,
                           int32_t index, struct cnif_nlsock **ret_watch, struct cnif_err *reterr);

@@ -68,11 +68,6 @@ void cnif_route_put_add(struct cnif_nlbuf *buf, const struct cnif_route *route, 
     put_new(buf, route, exclusive ? NLM_F_EXCL : 0);
 }
 
-void cnif_route_put_replace(struct cnif_nlbuf *buf, const struct cnif_route *route)
-{
-    put_new(buf, route, NLM_F_REPLACE);
-}
-
 void cnif_route_put_delete(struct cnif_nlbuf *buf, const struct cnif_route *route)
 {
     put(buf, RTM_DELROUTE, 0, route, "delete route from");

@@ -71,14 +71,17 @@ static int attach_veth(void)
 static int attach_routed(void)
 {
     struct cnif_ip gateways[] = {kernel_node_ip("10.5.0.1", 32), kernel_node_ip("fd05::1", 128)};
-    struct cnif_route to_pod = {.dst = kernel_node_ip("10.5.0.5", 32), .scope = RT_SCOPE_HOST};
+    struct cnif_route to_pod[] = {
+        {.dst = kernel_node_ip("10.5.0.5", 32), .scope = RT_SCOPE_HOST},
+        {.dst = kernel_node_ip("fd05::5", 128), .scope = RT_SCOPE_HOST},
+    };
     struct cnif_veth_host host = {.netns_fd = -1,
                                   .name = "veth0",
                                   .alias = "mine",
                                   .addresses = gateways,
                                   .n_addresses = 2,
-                                  .routes = &to_pod,
-                                  .n_routes = 1};
+                                  .routes = to_pod,
+                                  .n_routes = 2};
     struct cnif_endpoint endpoint = container_end();
     struct cnif_attached attached;
 
@@ -160,8 +163,14 @@ static int detach_inside(void)
     return cnif_detach(node.pod, "eth0", NULL, CNIF_LINGER_THREAD, &found, &err);
 }
 
-#define PAIR  "ip link add veth0 type veth peer name veth1; ip link set veth0 alias mine"
-#define TAKEN "ip link add eth0 type bridge; ip addr add 10.7.0.1/24 dev eth0"
+#define PAIR "ip link add veth0 type veth peer name veth1; ip link set veth0 alias mine"
+/* Two links to which the host routes what it is to route to the container. */
+#define LED_TO(name)                                                                               \
+    "ip link add " name " type veth peer name " name "p; ip link set " name "p up;"                \
+    "ip link set " name " up; ip route prepend 10.5.0.5 dev " name ";"                             \
+    "ip -6 route prepend fd05::5 mtu 1400 dev " name ";"
+#define RIVALS LED_TO("rival1") LED_TO("rival2")
+#define TAKEN  "ip link add eth0 type bridge; ip addr add 10.7.0.1/24 dev eth0"
 
 static const struct operation operations[] = {
     {"veth", NULL, NULL, attach_veth, 0},
@@ -179,6 +188,12 @@ static const struct operation operations[] = {
     {"veth, a late refusal", NULL, NULL, attach_veth_badly, -ENETUNREACH},
     {"routed", NULL, NULL, attach_routed, 0},
     {"routed, a late refusal", NULL, NULL, attach_routed_badly, -ENETUNREACH},
+    {"routed, past others", RIVALS, NULL, attach_routed, 0},
+    {"routed, past one with two ways out",
+     RIVALS "ip -6 route flush fd05::5; ip -6 route add fd05::5 "
+            "nexthop via fe80::7 dev rival1 nexthop via fe80::8 dev rival2",
+     NULL, attach_routed, -EEXIST},
+    {"routed, past others, a late refusal", RIVALS, NULL, attach_routed_badly, -ENETUNREACH},
     {"macvlan, a late refusal", NULL, NULL, attach_macvlan_badly, -ENETUNREACH},
     {"macvlan, a late refusal, the name on the host as well", TAKEN, NULL, attach_macvlan_badly,
      -ENETUNREACH},

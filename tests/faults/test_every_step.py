@@ -35,6 +35,20 @@ STATIC = {
     "addresses": [{"address": "10.1.0.9/24", "gateway": "10.1.0.1"}, {"address": "fd01::9/64"}],
     "routes": [{"dst": "10.9.0.0/16"}],
 }
+GATEWAYS = {
+    "type": "static",
+    "addresses": [
+        {"address": "10.1.0.9/24", "gateway": "10.1.0.1"},
+        {"address": "fd01::9/64", "gateway": "fd01::1"},
+    ],
+}
+LED_ELSEWHERE = (
+    "ip link add other type veth peer name others",
+    "ip link set others up",
+    "ip link set other up",
+    "ip route add 10.1.0.9 dev other",
+    "ip route add fd01::9 dev other",
+)
 MASTER = ("ip link add m0 type veth peer name m1", "ip link set m1 up", "ip link set m0 up")
 DEVICE = (
     "ip link add d0 type veth peer name d1",
@@ -160,6 +174,13 @@ CASES = [
     ),
     Case("host-device", {"device": "d0", "ipam": DUAL}, plugin="host-device", before=DEVICE),
     Case("ptp", {"ipMasq": True, "ipam": DUAL}, plugin="ptp", tags=frozenset(["nft"])),
+    Case(
+        "ptp-led-elsewhere",
+        {"ipMasq": True, "ipam": GATEWAYS},
+        plugin="ptp",
+        before=LED_ELSEWHERE,
+        tags=frozenset(["nft"]),
+    ),
     Case("host-local", {"ipam": DUAL}, plugin="host-local"),
     Case(
         "flannel",
@@ -299,7 +320,7 @@ def _assert_error(outcome: Outcome, step: str) -> None:
 
 @some_cases(
     *("l2", "ports", "vlan", "nftables", "iptables", "force-address"),
-    *("macvlan", "loopback", "flannel", "ptp", "tap", "host-device"),
+    *("macvlan", "loopback", "flannel", "ptp", "ptp-led-elsewhere", "tap", "host-device"),
     *("ports-nftables", "ports-conditions", "ports-iptables"),
     *("tuning", "firewall-iptables", "firewall-nftables", "sbr-table"),
 )
@@ -455,8 +476,8 @@ def test_failed_gc(scene: Callable[..., Scene], case: Case) -> None:
 
 KILLED = (
     *("plain", "nftables", "iptables", "macvlan", "flannel"),
-    *("ports-nftables", "ports-iptables", "ptp", "tap", "host-device", "tuning"),
-    *("firewall-iptables", "firewall-nftables", "sbr-table"),
+    *("ports-nftables", "ports-iptables", "ptp", "ptp-led-elsewhere", "tap", "host-device"),
+    *("tuning", "firewall-iptables", "firewall-nftables", "sbr-table"),
 )
 
 

@@ -84,19 +84,77 @@ def test_address_that_is_its_own_network(node: Node, runner: Runner) -> None:
     ]
 
 
+BOTH = (
+    {"address": "10.4.0.5/24", "gateway": "10.4.0.1"},
+    {"address": "fd04::5/64", "gateway": "fd04::1"},
+)
+ALONE = ("10.4.0.5", "fd04::5")
+
+
+def ways(node: Node) -> list[str]:
+    """Return the links by which the host reaches the addresses."""
+    return [node.ip(f"route get {to}").partition(" dev ")[2].split()[0] for to in ALONE]
+
+
 def test_route_that_somebody_left(node: Node, runner: Runner) -> None:
     """The host's route to an address leads to its present owner, whoever had it before."""
     node.ip("link add old type veth peer name older")
     node.ip("link set old up")
+    node.ip("link set older up")
+    node.ip("addr add 10.9.9.9/32 dev old")
     node.ip("route add 10.4.0.5/32 dev old scope host")
-    pod = node.new_container()
-    attachment = Attachment(runner, static({"address": "10.4.0.5/24", "gateway": "10.4.0.1"}), pod)
+    node.ip("route add fd04::5/128 dev old")
+    assert ways(node) == ["old", "old"]
+    attachment = Attachment(runner, static(*BOTH), node.new_container())
     outcome = attachment.add()
     assert outcome.ok, outcome
-    routes = node.ip("route show 10.4.0.5")
-    assert outcome.json["interfaces"][0]["name"] in routes
-    assert "old" not in routes
+    assert ways(node) == [outcome.json["interfaces"][0]["name"]] * 2
+    assert [ping(node.fd, address) for address in ALONE] == [True, True]
+    assert attachment.delete().ok
+    assert ways(node) == ["old", "old"]
+
+
+def test_address_of_two_containers(node: Node, runner: Runner) -> None:
+    """The newest container of an address is reached; without it, the one before it."""
+    attachments = []
+    ends = []
+    for name in ("first", "second", "third"):
+        attachments.append(Attachment(runner, static(*BOTH), node.new_container(name)))
+        outcome = attachments[-1].add()
+        assert outcome.ok, outcome
+        ends.append(outcome.json["interfaces"][0]["name"])
+        assert ways(node) == [ends[-1]] * 2
+    assert attachments[1].delete().ok
+    assert ways(node) == [ends[2]] * 2
+    assert attachments[2].delete().ok
+    assert ways(node) == [ends[0]] * 2
+    assert [ping(node.fd, address) for address in ALONE] == [True, True]
+    assert attachments[0].delete().ok
+    assert node.strays() == []
+
+
+def test_failed_add_to_an_address_in_use(node: Node, runner: Runner) -> None:
+    """An ADD that fails leaves the host's routes to another container with the addresses."""
+    older = Attachment(runner, static(*BOTH), node.new_container("older"))
+    assert older.add().ok
+    before = node.ip("route"), node.ip("-6 route show fd04::5")
+    unreachable = static(*BOTH)
+    unreachable["ipam"]["routes"] = [{"dst": "0.0.0.0/0", "gw": "172.31.1.1"}]
+    assert not Attachment(runner, unreachable, node.new_container("newer")).add().ok
+    assert (node.ip("route"), node.ip("-6 route show fd04::5")) == before
+    assert [ping(node.fd, address) for address in ALONE] == [True, True]
+
+
+def test_address_with_two_prefix_lengths(node: Node, runner: Runner) -> None:
+    """An address that is listed once more, with another network, needs one route on the host."""
+    gateway = {"gateway": "10.4.0.1"}
+    network = static({"address": "10.4.0.5/24", **gateway}, {"address": "10.4.0.5/16", **gateway})
+    attachment = Attachment(runner, network, node.new_container())
+    outcome = attachment.add()
+    assert outcome.ok, outcome
     assert ping(node.fd, "10.4.0.5")
+    assert attachment.delete().ok
+    assert node.strays() == []
 
 
 def test_gc(node: Node, runner: Runner) -> None:
