@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import json
+import os
 import sys
 import time
 
 from cnifast.invoke.options import attachment, kind, patience
 from cnifast.ipam.listing import entries, networks
-from cnifast.ipam.store import LOCK_WAIT_MS, Store
+from cnifast.ipam.store import DEFAULT_DATA_DIR, LOCK_WAIT_MS, Store
 from cnifast.protocol.errors import CNIError
 
 TYPE_CHECKING = False
@@ -69,6 +70,7 @@ def run(args: Namespace) -> int:
 
 def _ls(args: Namespace) -> int:
     """Print the addresses in use."""
+    _tell_of_absence(args)
     names = [args.network] if args.network else networks(args.data_dir)
     found = [(name, entry) for name in names for entry in entries(name, args.data_dir)]
     if args.json:
@@ -101,8 +103,16 @@ def _when(since: float) -> str:
     return time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime(since))
 
 
+def _tell_of_absence(args: Namespace) -> None:
+    """Say that host-local never had the network that is named: it may be mistyped."""
+    path = os.path.join(args.data_dir or DEFAULT_DATA_DIR, args.network or "")
+    if args.network and not os.path.lexists(path):
+        print(f"cnifast ipam {args.action}: {path} does not exist", file=sys.stderr)
+
+
 def _gc(args: Namespace) -> int:
     """Release what is nobody's, and print it."""
+    _tell_of_absence(args)
     valid = _attachments(json.load(sys.stdin)) if args.stdin else args.valid or []
     store = Store(args.network, args.data_dir, lock_wait_ms=int(args.lock_wait * 1000))
     for address in store.gc(valid):

@@ -35,8 +35,17 @@ def test_ls(data_dir: str, capsys: pytest.CaptureFixture[str]) -> None:
         ["vms", "10.1.0.2", "c", "eth0"],
     ]
     assert all(row[4].endswith("Z") for row in rows)
-    assert main(["ipam", "ls", "none", "--data-dir", data_dir]) == 0
-    assert capsys.readouterr().out == ""
+
+
+@pytest.mark.parametrize("words", [["ls", "none"], ["gc", "none", "--none-valid"]])
+def test_network_that_never_was_is_told(
+    data_dir: str, capsys: pytest.CaptureFixture[str], words: list[str]
+) -> None:
+    """A name that may be mistyped is no error, but said."""
+    assert main(["ipam", *words, "--data-dir", data_dir]) == 0
+    captured = capsys.readouterr()
+    assert captured.out == ""
+    assert captured.err == f"cnifast ipam {words[0]}: {data_dir}/none does not exist\n"
 
 
 def test_ls_json(data_dir: str, capsys: pytest.CaptureFixture[str]) -> None:
