@@ -6,6 +6,7 @@ import os
 import signal
 import subprocess
 import sys
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -14,9 +15,12 @@ from cnifast import __version__
 from cnifast.cli.install import install
 from helpers import ways
 from helpers.bench import PATIENCE, Bench, Service, left_service, wait_for
+from helpers.nsutil import covered
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
+
+    from helpers.node import Node
 
 
 def cnifast(bench: Bench, *arguments: str, **env: str) -> subprocess.CompletedProcess[str]:
@@ -99,6 +103,97 @@ def test_doctor_finds_what_is_wrong(bench: Bench) -> None:
     assert done.returncode == 1
     bad = [line.split()[1] for line in done.stdout.splitlines() if line.startswith("BAD")]
     assert bad == ["service", "bridge"]
+
+
+def rows(done: subprocess.CompletedProcess[str]) -> dict[str, str]:
+    """Return what the doctor says, by what it looked at."""
+    return {line[4:].split()[0]: line for line in done.stdout.splitlines()}
+
+
+def test_doctor_says_why_a_binary_is_bad(bench: Bench) -> None:
+    """Each way in which a binary would not work has its reason."""
+    unfit = bench.root / "python"
+    unfit.write_text("")
+    bench.binary("bridge").chmod(0o644)
+    bench.binary("ptp", script="/none/cnifast/cli/cold.py")
+    bench.binary("vlan", python="/none/python")
+    bench.binary("tap", python=str(unfit))
+    (bench.bin / "vrf").symlink_to("nowhere")
+    (bench.bin / "sbr").mkdir()
+    done = cnifast(bench, "doctor", str(bench.bin))
+    assert done.returncode == 1
+    found = rows(done)
+    for name, why in {
+        "bridge": "may not be executed",
+        "ptp": "/none/cnifast/cli/cold.py: No such file or directory",
+        "vlan": "/none/python: No such file or directory",
+        "tap": f"{unfit} may not be executed",
+        "vrf": f"{bench.bin}/vrf: No such file or directory",
+        "sbr": "not a file",
+    }.items():
+        assert found[name].startswith("BAD "), name
+        assert found[name].endswith(f"; {why}"), name
+
+
+def test_doctor_says_that_a_directory_is_not_there(bench: Bench) -> None:
+    """A directory that was named and is none is bad; nothing can be said of plugins in it."""
+    (bench.root / "file").write_text("")
+    for name, why in {
+        "none": f"{bench.root}/none: No such file or directory",
+        "file": f"{bench.root}/file is not a directory",
+    }.items():
+        done = cnifast(bench, "doctor", str(bench.root / name))
+        assert done.returncode == 1
+        assert f"BAD  directory   {why}; no plugin is installed there\n" in done.stdout
+        assert "bridge" not in rows(done)
+
+
+@pytest.fixture
+def configuration(node: Node) -> Iterator[Path]:
+    """The configuration file, of which no other program knows."""
+    assert node
+    with covered("/etc"):
+        path = Path("/etc/cnifast/config.toml")
+        path.parent.mkdir()
+        yield path
+
+
+MISTAKES = {
+    'service = "off"\nidel = 3\n': "config.toml: idel is unknown: there are service, socket, ",
+    "[dhcp]\ntimeout = 'long'\n": "config.toml: dhcp.timeout is 'long': not a number of seconds",
+    "[dhcp]\nthreads = 3\n": "config.toml: dhcp.threads is unknown: there are timeout, ",
+    "idle = -1\n": "config.toml: idle is -1: not a whole number",
+}
+
+
+@pytest.mark.parametrize(("text", "said"), MISTAKES.items())
+def test_doctor_reads_all_settings(bench: Bench, configuration: Path, text: str, said: str) -> None:
+    """A key that nobody reads is found, and a value without meaning, also of the DHCP daemon."""
+    configuration.write_text(text)
+    done = cnifast(bench, "doctor", str(bench.bin))
+    assert done.returncode == 1
+    assert rows(done)["settings"].startswith("BAD ")
+    assert said in rows(done)["settings"]
+
+
+def test_serve_logs_unknown_settings(bench: Bench, configuration: Path) -> None:
+    """A key that nobody reads does not keep the service from running, but it is said."""
+    configuration.write_text("idel = 3\n[dhcp]\ntimeout = 0\n")
+    done = cnifast(bench, "serve")
+    unknown, wrong = done.stderr.splitlines()
+    assert unknown.endswith(" event=settings unknown=idel")
+    assert wrong == "cnifast: /etc/cnifast/config.toml: dhcp.timeout is 0: not a number of seconds"
+    assert done.returncode == 1
+
+
+def test_serve_names_what_is_in_the_way(bench: Bench) -> None:
+    """A socket that cannot be made is named, with the directory that is at fault."""
+    (bench.root / "file").write_text("")
+    done = cnifast(bench, "serve", "--socket", f"{bench.root}/file/s")
+    assert (done.returncode, done.stderr) == (
+        1,
+        f"cnifast: cannot listen on {bench.root}/file/s: {bench.root}/file: File exists\n",
+    )
 
 
 def test_doctor_without_a_service(bench: Bench) -> None:

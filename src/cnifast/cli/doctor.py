@@ -12,12 +12,14 @@ from cnifast.cli.features import missing
 from cnifast.cli.install import BINARY, DIRECTORY, SCRIPT, describe
 from cnifast.cli.owner import way_weakness, weakness
 from cnifast.invoke import shimfile
+from cnifast.ipam.dhcp import hosted
 from cnifast.kernel import KernelError
 from cnifast.plugins import NAMES
 from cnifast.protocol.wire import WireError
 from cnifast.service import Settings
 from cnifast.service.listener import check_directory
 from cnifast.service.probe import probe
+from cnifast.service.settings import CONFIG, KEYS
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -52,23 +54,31 @@ def examine(directory: str) -> Iterator[Finding]:
     yield _kernel()
     try:
         settings = Settings.read()
-    except (OSError, ValueError) as e:
+    except OSError as e:
+        yield False, "settings", e.strerror or str(e)
+        return
+    except ValueError as e:
         yield False, "settings", str(e)
         return
-    yield True, "settings", f"service={settings.mode} socket={settings.socket}"
+    yield _settings(settings)
     if settings.mode != "off":
         yield _service(settings)
     if settings.mode != "required":
         yield _cold()
-    yield os.path.exists(BINARY), "binary", BINARY
+    yield not _absence(BINARY), "binary", _absence(BINARY) or BINARY
     open_way = way_weakness(directory)
     weak = weakness(os.path.abspath(sys.executable), SCRIPT) or open_way
     yield not weak, "owner", weak or "nobody but root can change binaries, or what they run"
+    if not os.path.isdir(directory):
+        absent = _absence(directory) or f"{directory} is not a directory"
+        yield directory == DIRECTORY, "directory", f"{absent}; no plugin is installed there"
+        return
     known: dict[tuple[str, str], str] = {}
     for name in NAMES:
         path = os.path.join(directory, name)
         weak = _weakness(path, known) or ("" if open_way else way_weakness(path))
-        yield _usable(path) and not weak, name, "; ".join(filter(None, [describe(path), weak]))
+        wrong = [*filter(None, (_trouble(path), weak))]
+        yield not wrong, name, "; ".join([describe(path), *wrong])
 
 
 def _kernel() -> Finding:
@@ -81,6 +91,17 @@ def _kernel() -> Finding:
     return True, "kernel", f"{release}, without {', '.join(without)}" if without else release
 
 
+def _settings(settings: Settings) -> Finding:
+    """Find out what of the settings has no meaning, and would be ignored or end a service."""
+    wrong = [f"{CONFIG}: {key} is unknown: there are {', '.join(KEYS)}" for key in settings.unknown]
+    try:
+        hosted.read(CONFIG)
+    except ValueError as e:
+        wrong.append(str(e))
+    found = f"service={settings.mode} socket={settings.socket}"
+    return not wrong, "settings", "; ".join([found, *wrong])
+
+
 def _service(settings: Settings) -> Finding:
     """Find out whether a service answers; without one, only `required` is in trouble."""
     try:
@@ -88,7 +109,10 @@ def _service(settings: Settings) -> Finding:
         return True, "service", probe(settings.socket)
     except (FileNotFoundError, ConnectionRefusedError) as e:
         return settings.mode != "required", "service", f"none ({e.strerror})"
-    except (OSError, WireError) as e:
+    except OSError as e:
+        where = e.filename or settings.socket
+        return False, "service", f"{where}: {e.strerror}" if e.strerror else str(e)
+    except WireError as e:
         return False, "service", str(e)
 
 
@@ -104,8 +128,10 @@ def _cold() -> Finding:
             timeout=COLD_SECONDS,
             check=False,
         )
-    except (OSError, subprocess.SubprocessError) as e:
-        return False, "cold path", str(e)
+    except OSError as e:
+        return False, "cold path", f"cannot start {sys.executable}: {e.strerror or e}"
+    except subprocess.TimeoutExpired:
+        return False, "cold path", f"no answer within {COLD_SECONDS} seconds"
     ms = (time.monotonic() - start) * 1000
     if done.returncode:
         said = (done.stdout or done.stderr).decode(errors="replace").strip()
@@ -113,17 +139,35 @@ def _cold() -> Finding:
     return True, "cold path", f"works, {ms:.0f} ms"
 
 
-def _usable(path: str) -> bool:
-    """Tell whether what is at the path of a plugin would work; nothing there is no fault."""
+def _trouble(path: str) -> str:
+    """Return why what is at the path of a plugin would not work, "" if it would or is not there."""
     if not os.path.lexists(path):
-        return True
+        return ""
+    if not os.path.isfile(path):
+        return _absence(path) or "not a file"
     if not os.access(path, os.X_OK):
-        return False
+        return "may not be executed"
     found = shimfile.examine(path)
     if found is None:
-        return True
+        return ""
     python, script = found.entry(path)
-    return os.path.exists(python) and (os.path.exists(script) if script else _has_package(python))
+    if not python:
+        return f"there is no {' or '.join(shimfile.INTERPRETERS)}"
+    absent = _absence(python) or (_absence(script) if script else "")
+    if absent:
+        return absent
+    if not os.access(python, os.X_OK):
+        return f"{python} may not be executed"
+    return "" if script or _has_package(python) else f"{python} has no cnifast"
+
+
+def _absence(path: str) -> str:
+    """Return why there is nothing at a path, "" if there is something."""
+    try:
+        os.stat(path)
+    except OSError as e:
+        return f"{path}: {e.strerror}"
+    return ""
 
 
 def _weakness(path: str, known: dict[tuple[str, str], str]) -> str:

@@ -11,9 +11,10 @@ from cnifast.invoke.options import count, kind, whole
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from argparse import ArgumentParser, Namespace
+    from collections.abc import Callable
     from typing import NoReturn
 
-    from cnifast.service import Listener
+    from cnifast.service import Listener, Settings
 
 EXIT_BUSY = 3
 
@@ -44,14 +45,26 @@ def run(args: Namespace) -> int:
 
     try:
         settings = Settings.read()
-        listener = activated(os.environ) or bind(args.socket or settings.socket)
+        listener = activated(os.environ) or _listen(bind, args.socket or settings.socket)
     except Busy as e:
         print(f"cnifast: {e}", file=sys.stderr)
         return EXIT_BUSY
-    except (OSError, ValueError) as e:
+    except OSError as e:
+        print(f"cnifast: {e.strerror or e}", file=sys.stderr)
+        return 1
+    except ValueError as e:
         print(f"cnifast: {e}", file=sys.stderr)
         return 1
-    return _serve(listener, args.threads or settings.threads, args.idle)
+    return _serve(listener, settings, args.threads or settings.threads, args.idle)
+
+
+def _listen(bind: Callable[[str], Listener], path: str) -> Listener:
+    """Make the socket; a failure names it, and the file that is in the way."""
+    try:
+        return bind(path)
+    except OSError as e:
+        where = f"{e.filename}: " if e.filename else ""
+        raise OSError(e.errno, f"cannot listen on {path}: {where}{e.strerror or e}") from e
 
 
 def resident(socket: str, lock: int) -> NoReturn:
@@ -61,10 +74,10 @@ def resident(socket: str, lock: int) -> NoReturn:
     from cnifast.service import Settings, bind
 
     settings = Settings.read()
-    os._exit(_serve(bind(socket, lock), settings.threads, settings.idle))
+    os._exit(_serve(bind(socket, lock), settings, settings.threads, settings.idle))
 
 
-def _serve(listener: Listener, threads: int, idle: int) -> int:
+def _serve(listener: Listener, settings: Settings, threads: int, idle: int) -> int:
     """Run the service; return the exit status."""
     from cnifast.cli.handed import handed
     from cnifast.ipam.dhcp.hosted import Hosted
@@ -74,6 +87,8 @@ def _serve(listener: Listener, threads: int, idle: int) -> int:
     from cnifast.service.log import to_stderr
 
     log = to_stderr()
+    for key in settings.unknown:
+        log("settings", unknown=key)
     try:
         netns.settle()
         dhcp = Hosted(log)

@@ -7,12 +7,13 @@ import tomllib
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Iterable, Mapping
 
 CONFIG = "/etc/cnifast/config.toml"
 SOCKET = "/run/cnifast/cnifast.sock"
 IDLE_SECONDS = 300
 MODES = ("auto", "off", "required")
+KEYS = ("service", "socket", "idle", "threads", "dhcp")  # the last one is cnifast.ipam.dhcp's
 
 
 class Settings:
@@ -20,10 +21,10 @@ class Settings:
 
     ``mode`` is one of ``MODES``; ``socket`` an absolute path; ``idle`` the seconds after which
     a service that was started on its own accord goes away; ``threads`` the calls that are
-    worked on at the same time.
+    worked on at the same time.  ``unknown`` are keys of the file that mean nothing.
     """
 
-    __slots__ = ("idle", "mode", "socket", "threads")
+    __slots__ = ("idle", "mode", "socket", "threads", "unknown")
 
     def __init__(
         self,
@@ -31,11 +32,13 @@ class Settings:
         socket: str = SOCKET,
         idle: int = IDLE_SECONDS,
         threads: int = 0,
+        unknown: Iterable[str] = (),
     ) -> None:
         self.mode = mode
         self.socket = socket
         self.idle = idle
         self.threads = threads or default_threads()
+        self.unknown = tuple(unknown)
 
     @classmethod
     def read(cls, env: Mapping[str, str] | None = None, path: str = CONFIG) -> Settings:
@@ -51,6 +54,8 @@ class Settings:
                 conf = tomllib.load(file)
         except FileNotFoundError:
             conf = {}
+        except OSError as e:
+            raise OSError(e.errno, f"cannot read {path}: {e.strerror}") from None
         except tomllib.TOMLDecodeError as e:
             raise ValueError(f"{path}: {e}") from None
         mode = given.get("CNIFAST_SERVICE") or conf.get("service", "auto")
@@ -64,7 +69,7 @@ class Settings:
         for key, value in (("idle", idle), ("threads", threads)):
             if type(value) is not int or value < 0:
                 raise ValueError(f"{path}: {key} is {value!r}: not a whole number")
-        return cls(mode, socket, idle, threads)
+        return cls(mode, socket, idle, threads, filter(lambda key: key not in KEYS, conf))
 
 
 def default_threads() -> int:

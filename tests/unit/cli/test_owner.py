@@ -35,6 +35,7 @@ class Installation:
         (self.package / "cli").mkdir(parents=True)
         (self.bin / "python3").symlink_to("../../base")
         (root / "base").write_text("#!")
+        (root / "base").chmod(0o755)
         (root / "venv" / "pyvenv.cfg").write_text("")
         for name in ("cli/cold.py", "module.py"):
             (self.package / name).write_text("")
