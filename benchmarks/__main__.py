@@ -5,12 +5,14 @@ from __future__ import annotations
 import argparse
 import ast
 import importlib
+import os
 import sys
 from pathlib import Path
 
 from benchmarks import harness, node, table
 
 HERE = Path(__file__).resolve().parent
+EXIT_BROKEN_PIPE = 128 + 13  # as if SIGPIPE had ended it
 
 
 def questions() -> dict[str, str]:
@@ -42,6 +44,17 @@ def ask(name: str, title: str, plan: harness.Plan, folder: Path) -> bool:
     return True
 
 
+def say(text: str) -> int:
+    """Print a text; return the exit status, which is another one when nobody reads any more."""
+    try:
+        print(text, flush=True)
+    except BrokenPipeError:
+        # Nothing is to be written at exit, either.
+        os.dup2(os.open(os.devnull, os.O_WRONLY | os.O_CLOEXEC), 1)
+        return EXIT_BROKEN_PIPE
+    return 0
+
+
 def main() -> int:
     """Run the command line; return the exit status."""
     known = questions()
@@ -60,9 +73,7 @@ def main() -> int:
         parser.error(f"no such question: {', '.join(sorted(unknown))}")
 
     if options.list:
-        for name, title in known.items():
-            print(f"{name:16} {title}")
-        return 0
+        return say("\n".join(f"{name:16} {title}" for name, title in known.items()))
     right = True
     if not options.table:
         reason = node.why_not()
@@ -74,10 +85,10 @@ def main() -> int:
             right &= ask(name, known[name], plan, options.results)
     if not options.once:
         text = table.derive(options.results, asked=options.asked)
-        print(f"\n{text}")
         if options.into:
             table.insert(text, options.into)
-    return 0 if right else 1
+        return say(f"\n{text}") or int(not right)
+    return int(not right)
 
 
 if __name__ == "__main__":

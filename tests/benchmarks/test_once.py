@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+import signal
 import subprocess
 import sys
 from pathlib import Path
@@ -34,6 +36,19 @@ def test_every_competitor_does_the_work(question: str) -> None:
     assert done.returncode == 0, done.stdout + done.stderr
     if "skipped: " in done.stdout or "left out: " in done.stdout:
         pytest.skip(done.stdout.strip())
+
+
+@pytest.mark.parametrize("option", ["--list", "--table"])
+def test_readers_that_have_had_enough(option: str) -> None:
+    """Who reads no further gets no more, and no traceback, with the status of `cnifast`."""
+    reader, writer = os.pipe()
+    os.close(reader)
+    command = [sys.executable, "-m", "benchmarks", option]
+    with open(writer, "wb") as gone:
+        done = subprocess.run(
+            command, cwd=ROOT, stdout=gone, stderr=subprocess.PIPE, text=True, check=False
+        )
+    assert (done.returncode, done.stderr) == (128 + signal.SIGPIPE, "")
 
 
 def test_every_question_is_one() -> None:
