@@ -218,6 +218,7 @@ struct cnif_route {
     uint8_t protocol;      /* 0: boot */
     uint8_t type;          /* 0: unicast */
     struct cnif_ip source; /* the address that packets come from; family 0: as fits */
+    bool onlink;           /* the gateway is on the link, though no route says so */
 };
 
 /* A link by name, or by index where name is NULL; -ENODEV if there is none. */

@@ -35,6 +35,7 @@ static void put(struct cnif_nlbuf *buf, uint16_t type, uint16_t flags,
     rtm->rtm_protocol = route->protocol;
     rtm->rtm_scope = route->scope >= 0 ? (uint8_t)route->scope : RT_SCOPE_UNIVERSE;
     rtm->rtm_type = route->type;
+    rtm->rtm_flags = route->onlink ? RTNH_F_ONLINK : 0;
     cnif_nlmsg_about(buf, &route->dst);
     if (route->dst.prefix)
         cnif_nlattr_put(buf, RTA_DST, route->dst.bytes, size);
@@ -120,6 +121,7 @@ bool cnif_route_parse(const struct nlmsghdr *nlh, struct cnif_route *ret)
     ret->scope = rtm->rtm_scope;
     ret->protocol = rtm->rtm_protocol;
     ret->type = rtm->rtm_type;
+    ret->onlink = rtm->rtm_flags & RTNH_F_ONLINK;
     cnif_nlattr_parse_nested(attrs[RTA_METRICS], metrics, RTAX_ADVMSS);
     ret->mtu = cnif_nlattr_u32(metrics[RTAX_MTU], 0);
     ret->advmss = cnif_nlattr_u32(metrics[RTAX_ADVMSS], 0);

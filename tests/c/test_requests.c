@@ -264,6 +264,9 @@ static void test_routes(void)
     net.source = ip("10.1.0.2", 32);
     CHECK(sent("route-source", cnif_route_add(kernel_that_acknowledges(), &net, true, NULL)));
     net.source.family = 0;
+    net.onlink = true;
+    CHECK(sent("route-onlink", cnif_route_add(kernel_that_acknowledges(), &net, true, NULL)));
+    net.onlink = false;
     net.priority = 50;
     net.mtu = 1300;
     net.advmss = 1200;

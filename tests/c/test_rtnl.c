@@ -192,14 +192,14 @@ static void test_parse_route(void)
     CHECK(is(&found.dst, "10.9.0.0", 16) && is(&found.gateway, "10.1.0.1", 32));
     CHECK(found.oif == 7 && found.priority == 50 && found.mtu == 1300 && found.advmss == 1200);
     CHECK(found.scope == RT_SCOPE_SITE && found.protocol == RTPROT_STATIC);
-    CHECK(found.type == RTN_BLACKHOLE && found.table == 100);
+    CHECK(found.type == RTN_BLACKHOLE && found.table == 100 && !found.onlink);
 
     cnif_nlbuf_reset(&buf);
-    put_route(&buf, AF_INET, RT_TABLE_COMPAT, 0);
+    put_route(&buf, AF_INET, RT_TABLE_COMPAT, RTNH_F_ONLINK);
     cnif_nlattr_put_u32(&buf, RTA_TABLE, 1000);
     cnif_nlmsg_end(&buf);
     CHECK(cnif_route_parse(cnif_nlmsg_first(data, buf.used), &found));
-    CHECK(found.table == 1000);
+    CHECK(found.table == 1000 && found.onlink);
 }
 
 /* Without attributes a route is to everywhere, through nothing. */

@@ -13,6 +13,7 @@ if TYPE_CHECKING:
 
 STATIC = {"type": "static", "addresses": [{"address": "10.4.0.5/24", "gateway": "10.4.0.1"}]}
 DEFAULT = [{"dst": "0.0.0.0/0"}]
+NEIGHBOURS = [{"dst": "10.9.0.0/16", "gw": "10.1.0.9"}, {"dst": "fd09::/64", "gw": "fd01::9"}]
 
 
 def _ptp(name: str, before: tuple[str, ...] = (), **given: Any) -> Case:
@@ -24,6 +25,7 @@ _PTP = [
     _ptp("plain"),
     _ptp("default-route", ipam={**V4, "routes": DEFAULT}),
     _ptp("routes", ipam={**V4, "routes": [*DEFAULT, {"dst": "10.9.0.0/16", "gw": "10.1.0.1"}]}),
+    _ptp("routes-neighbours", ipam={**DUAL, "routes": NEIGHBOURS}),
     _ptp("v6", ipam=V6),
     _ptp("dual", ipam=DUAL),
     _ptp("mtu", mtu=1400),

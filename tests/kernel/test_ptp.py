@@ -84,6 +84,45 @@ def test_address_that_is_its_own_network(node: Node, runner: Runner) -> None:
     ]
 
 
+NEIGHBOURS = [{"dst": "10.9.0.0/16", "gw": "10.1.0.9"}, {"dst": "fd09::/64", "gw": "fd00:1::9"}]
+
+
+def test_route_by_a_neighbour(node: Node, runner: Runner) -> None:
+    """A route may lead by any address in the container's networks, which is found on the link."""
+    pod = node.new_container()
+    attachment = Attachment(runner, conf({**DUAL, "routes": NEIGHBOURS}), pod)
+    outcome = attachment.add()
+    assert outcome.ok, outcome
+    for family, route in zip(("-4", "-6"), NEIGHBOURS, strict=True):
+        shown = node.ip(f"-n {pod.name} {family} route show {route['dst']}")
+        assert shown.startswith(f"{route['dst']} via {route['gw']} dev eth0 ")
+        assert "onlink" in shown
+    assert attachment.check().ok
+    node.ip(f"-n {pod.name} route del fd09::/64")
+    assert attachment.check().code == 999
+    assert attachment.delete().ok
+
+
+def test_routes_that_need_no_neighbour(node: Node, runner: Runner) -> None:
+    """The gateway and the container's own address are found by routes that there are."""
+    pod = node.new_container()
+    routes = [{"dst": "10.8.0.0/16", "gw": "10.1.0.1"}, {"dst": "10.9.0.0/16", "gw": "10.1.0.2"}]
+    outcome = Attachment(runner, conf({**DUAL, "routes": routes}), pod).add()
+    assert outcome.ok, outcome
+    for route in routes:
+        shown = node.ip(f"-n {pod.name} route show {route['dst']}")
+        assert shown.strip() == f"{route['dst']} via {route['gw']} dev eth0"
+
+
+@pytest.mark.parametrize("gateway", ["10.2.0.9", "10.1.255.255"])
+def test_route_by_nobody(node: Node, runner: Runner, gateway: str) -> None:
+    """An address outside the networks, or one that is no host's, is no gateway."""
+    ipam = {**DUAL, "routes": [{"dst": "10.9.0.0/16", "gw": gateway}]}
+    attachment = Attachment(runner, conf(ipam), node.new_container())
+    assert attachment.add().code == 999
+    assert node.strays() == []
+
+
 BOTH = (
     {"address": "10.4.0.5/24", "gateway": "10.4.0.1"},
     {"address": "fd04::5/64", "gateway": "fd04::1"},

@@ -59,7 +59,8 @@ class RoutedEndpoint(Endpoint):
     """The container's side of such a pair: everything goes by way of the gateways.
 
     ``pairs`` are (address, gateway), such as ("10.1.0.5/16", "10.1.0.1"): no address brings the
-    route to its network along, which leads through the gateway instead.
+    route to its network along, which leads through the gateway instead.  ``routes`` may lead
+    through any other neighbour in these networks, as if they had such routes.
 
     Raises:
         ValueError: an address or a route is malformed.
@@ -95,6 +96,21 @@ class RoutedEndpoint(Endpoint):
         for i, (_, address) in enumerate(own):
             family, packed, _ = parse_prefix(address)
             fill_ip(hops[i].source, family, packed, len(packed) * 8)
+        for i, route in enumerate(routes, len(own)):
+            hops[i].onlink = _is_neighbour(route.gw, pairs)
+
+
+def _is_neighbour(text: str | None, pairs: Sequence[tuple[str, str]]) -> bool:
+    """Tell whether an address is in a network of (address, gateway), and none of the two."""
+    wanted = _ip.parse_ip(text) if text else (0, 0)
+    inside = False
+    for address, gateway in pairs:
+        family, value, prefixlen = _ip.parse_cidr(address)
+        if wanted in ((family, value), _ip.parse_ip(gateway)):
+            return False
+        if wanted[0] == family and _ip.contains(family, value, prefixlen, wanted[1]):
+            inside = True
+    return inside
 
 
 def _routes_by(address: str, gateway: str) -> list[Route]:
