@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import fcntl
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -60,6 +61,22 @@ def test_failed_add_after_another(node: Node) -> None:
     succeed(user)
     fail(maker)
     assert shown(node) == []
+
+
+def test_stranger_with_the_lock(node: Node, runner: Runner) -> None:
+    """Who locks the host's namespace, as anybody in it can, keeps no ADD from its end.
+
+    A failed one leaves its bridge then, because somebody else might use it.
+    """
+    fcntl.flock(node.fd, fcntl.LOCK_EX)
+    one = begin("one")
+    use_bridge(one)
+    fail(one)
+    assert shown(node) != []
+    ipam = {"type": "host-local", "subnet": "10.1.0.0/24"}
+    conf = {"cniVersion": "1.0.0", "name": "net", "type": "bridge", "ipam": ipam}
+    assert Attachment(runner, conf, node.new_container()).add().ok
+    fcntl.flock(node.fd, fcntl.LOCK_UN)
 
 
 def test_result_names_the_bridge_as_it_is(node: Node, runner: Runner) -> None:

@@ -49,6 +49,17 @@ class Slow(Plugin):
         return Result()
 
 
+class Held(Plugin):
+    """Is at work until something is written to the pipe that its configuration names."""
+
+    def add(self, req: Request, /) -> Result:
+        """Wait, as for somebody else if told so, then answer."""
+        req.place.waits(req.conf.get("patient", False))
+        with open(req.conf["pipe"], "rb") as pipe:
+            pipe.read()
+        return Result()
+
+
 class Cold(Plugin):
     """Can only be run by the caller."""
 
@@ -96,6 +107,7 @@ PLUGINS: dict[str, type[Plugin]] = {
     "noop": Plugin,
     "loopback": Plugin,
     "slow": Slow,
+    "held": Held,
     "cold": Cold,
     "failing": Failing,
     "big": Big,

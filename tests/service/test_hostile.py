@@ -193,7 +193,18 @@ def test_caller_that_leaves_is_no_trouble(bench: Bench, service: Service) -> Non
     """A caller that is gone before the answer is logged, and that is all."""
     with connected(service) as sock, descriptors(1) as fds:
         socket.send_fds(sock, [frame(bench)], fds)
-    assert service.wait_log("event=call")
+    wait_for(lambda: len(service.log()) > 1)
+    assert bench.call("noop")[0] == 0
+
+
+def test_add_of_a_caller_that_is_gone_is_not_begun(bench: Bench) -> None:
+    """Nothing is done for a caller that died while its call was waiting for its turn."""
+    service = bench.serve("--threads", "1")
+    with connected(service), connected(service) as sock, descriptors(1) as fds:
+        socket.send_fds(sock, [frame(bench)], fds)
+        sock.close()
+    service.wait_log("the caller of this ADD is gone")
+    assert not any("event=call" in line for line in service.log())
     assert bench.call("noop")[0] == 0
 
 

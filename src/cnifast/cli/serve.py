@@ -64,7 +64,7 @@ def _listen(bind: Callable[[str], Listener], path: str) -> Listener:
         return bind(path)
     except OSError as e:
         where = f"{e.filename}: " if e.filename else ""
-        raise OSError(e.errno, f"cannot listen on {path}: {where}{e.strerror or e}") from e
+        raise OSError(f"cannot listen on {path}: {where}{e.strerror or e}") from e
 
 
 def resident(socket: str, lock: int) -> NoReturn:
@@ -79,6 +79,7 @@ def resident(socket: str, lock: int) -> NoReturn:
 
 def _serve(listener: Listener, settings: Settings, threads: int, idle: int) -> int:
     """Run the service; return the exit status."""
+    from cnifast.cli import whole
     from cnifast.cli.handed import handed
     from cnifast.ipam.dhcp.hosted import Hosted
     from cnifast.kernel import netns
@@ -95,6 +96,7 @@ def _serve(listener: Listener, settings: Settings, threads: int, idle: int) -> i
     except (OSError, ValueError) as e:
         print(f"cnifast: {e}", file=sys.stderr)
         return 1
+    whole.load(log)
     with dhcp:
         server = Server(
             listener,

@@ -7,6 +7,7 @@ step as it goes, and leaves the session; on an error everything pushed runs, las
 from __future__ import annotations
 
 import os
+import time
 from fcntl import LOCK_EX, LOCK_NB, LOCK_SH, LOCK_UN, flock
 
 from cnifast.kernel.handle import Handle
@@ -32,6 +33,7 @@ if TYPE_CHECKING:
     S = TypeVar("S", bound=Struct)
 
 _OWN_NETNS = "own netns"
+_JOIN_PAUSES = (0.001, 0.004, 0.02, 0.02, 0)  # seconds; who undoes an ADD is through by then
 ALIAS_MAX = 255  # bytes (IFALIASZ without the NUL)
 
 
@@ -45,6 +47,7 @@ class Session:
         "_handles",
         "_host_lock",
         "_inside_lock",
+        "_joined",
         "_netns",
         "_undo",
         "exits",
@@ -59,6 +62,7 @@ class Session:
         self._handles: dict[str, Any] = {}
         self._netns: NetNS | None = None
         self._host_lock = -1
+        self._joined = False
         self._inside_lock: NetNSLock | None = None
         self._undo: list[Callable[[], object]] = []
 
@@ -76,7 +80,7 @@ class Session:
                     error.add_note(f"while undoing: {also}")
         if self._inside_lock is not None:
             self._inside_lock.release()
-        if self._host_lock >= 0:
+        if self._joined:
             flock(self._host_lock, LOCK_UN)
         for handle in self._handles.values():
             handle.close()
@@ -106,7 +110,8 @@ class Session:
         """Have every other session know that this one uses what several attachments share.
 
         A lock on the host's namespace itself, until the session ends: it is there wherever a call
-        comes from, and needs no file.
+        comes from, and needs no file.  Whoever is in that namespace may hold it, so it is not
+        waited for: without it this session only counts for nobody else, and takes nobody for gone.
         """
         self._host_lock = self.host_netns
         if self._host_lock < 0:
@@ -116,10 +121,19 @@ class Session:
             if own is None:
                 own = kept[_OWN_NETNS] = NetNS("/proc/thread-self/ns/net")
             self._host_lock = own.fileno()
-        flock(self._host_lock, LOCK_SH)
+        for pause in _JOIN_PAUSES:
+            try:
+                flock(self._host_lock, LOCK_SH | LOCK_NB)
+            except BlockingIOError:
+                time.sleep(pause)
+            else:
+                self._joined = True
+                return
 
     def alone(self) -> bool:
         """Tell whether no other session has joined; none can from now on, until this one ends."""
+        if not self._joined:
+            return False
         try:
             flock(self._host_lock, LOCK_EX | LOCK_NB)
         except BlockingIOError:

@@ -46,7 +46,8 @@ class Place:
     means that all do, otherwise ``root`` is where the caller's root directory can be seen.
     ``delegates`` tells whether other programs may be executed here on the caller's behalf;
     ``exits`` that this process ends with the call, and ``leaves_service`` that a service begins
-    when it does.
+    when it does.  ``waits`` is told True before the call waits for somebody else for long, and
+    False after that.
     """
 
     __slots__ = (
@@ -58,6 +59,7 @@ class Place:
         "netns",
         "root",
         "same_path",
+        "waits",
         "warm",
     )
 
@@ -73,6 +75,7 @@ class Place:
         leaves_service: bool = False,
         same_path: Callable[[str], bool] | None = None,
         root: str = "",
+        waits: Callable[[bool], object] = bool,
     ) -> None:
         self.host_netns = host_netns
         self.netns = netns
@@ -83,6 +86,7 @@ class Place:
         self.leaves_service = leaves_service
         self.same_path = same_path
         self.root = root
+        self.waits = waits
 
     def elsewhere(self, netns: int | None = None) -> Place:
         """Return the place of a call for another container: all the same but its namespace."""
@@ -96,6 +100,7 @@ class Place:
             leaves_service=self.leaves_service,
             same_path=self.same_path,
             root=self.root,
+            waits=self.waits,
         )
 
     def require_paths(self, plugin: str, *paths: object) -> None:

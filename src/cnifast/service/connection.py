@@ -135,6 +135,16 @@ class Connection:
             return 0
         return said[0] if said else 0
 
+    @property
+    def gone(self) -> bool:
+        """Whether the peer has closed its end, or has died."""
+        try:
+            return not self._socket().recv(1, socket.MSG_DONTWAIT | socket.MSG_PEEK)
+        except BlockingIOError:
+            return False
+        except OSError:
+            return True
+
     def answer(self, frame: bytes) -> bool:
         """Send the answer; return False when the peer is gone."""
         try:

@@ -11,6 +11,7 @@ import sys
 import threading
 import time
 
+from cnifast.service.order import Adds
 from cnifast.service.worker import Home, Worker
 
 TYPE_CHECKING = False
@@ -36,6 +37,7 @@ if TYPE_CHECKING:
 DRAIN_SECONDS = 30  # for the calls that are in flight when the end comes
 SWITCH_SECONDS = 0.0005  # how long one thread may keep the others from running
 FIRST_THREADS = 2  # the fewer take turns, the more of what each needs is still in the caches
+WAITING_MAX = 500  # threads whose calls wait for somebody else, beside those that work
 YOUNG_OBJECTS = 20_000  # before the garbage collector looks for cycles; a call makes few, if any
 
 
@@ -43,9 +45,9 @@ class Server:
     """Answers calls on a listener until it is told to stop, or nobody called for long.
 
     ``load`` returns the plugin of a name; those of ``names`` are loaded before the first call.
-    Threads are added, up to ``threads``, whenever all of them are busy.  ``idle`` is in
-    seconds, 0 for ever.  ``guest`` is what else lives in this process, ``command`` what runs the
-    commands that programs hand over.
+    Threads are added, up to ``threads``, whenever all of them are busy; those whose calls wait for
+    somebody else do not count.  ``idle`` is in seconds, 0 for ever.  ``guest`` is what else lives
+    in this process, ``command`` what runs the commands that programs hand over.
     """
 
     def __init__(
@@ -70,7 +72,9 @@ class Server:
         self._guest = guest
         self.command = command
         self.log = log
+        self.adds = Adds()
         self._workers: list[Worker] = []
+        self._started = 0
         self._growing = threading.Lock()
         self._wake_out, self._wake_in = os.pipe2(os.O_CLOEXEC | os.O_NONBLOCK)
 
@@ -117,24 +121,41 @@ class Server:
 
     def took(self) -> None:
         """Note that a thread took a connection: when none is left to take the next, add one."""
-        if len(self._workers) < self._threads:
-            for worker in self._workers:
-                if not worker.busy:
-                    return
+        if self._wanted():
             with self._growing:
-                if len(self._workers) < self._threads and all(w.busy for w in self._workers):
+                if self._wanted():
                     self._grow()
+
+    def _wanted(self) -> bool:
+        """Tell whether a thread is to be added."""
+        working = 0
+        for worker in tuple(self._workers):
+            if not worker.busy:
+                return False
+            working += not worker.waiting
+        return working < self._threads and len(self._workers) < self._threads + WAITING_MAX
 
     def _grow(self) -> None:
         """Start another thread; without the means to, go on with those that there are."""
-        number = len(self._workers)
         try:
-            worker = Worker(number, self._listener.acceptor(), self, self._home, self.log)
+            worker = Worker(self._started, self._listener.acceptor(), self, self._home, self.log)
             worker.start()
         except (RuntimeError, OSError) as e:
-            self.log("threads", started=number, error=e)
+            self.log("threads", started=len(self._workers), error=e)
             return
+        self._started += 1
         self._workers.append(worker)
+
+    def surplus(self, worker: Worker) -> bool:
+        """Tell a thread that is done whether there are enough without it; it is to end then."""
+        if len(self._workers) <= self._threads:
+            return False
+        with self._growing:
+            others = sum(not other.waiting for other in self._workers) - 1
+            if others < self._threads:
+                return False
+            self._workers.remove(worker)
+            return True
 
     def drain(self) -> None:
         """Have the main thread end the service."""
@@ -162,15 +183,16 @@ class Server:
         if self._guest is not None and self._guest.busy():
             return self._idle
         now = time.monotonic()
-        last = max(now if w.busy else w.last for w in self._workers)
+        last = max(now if w.busy else w.last for w in tuple(self._workers))
         return self._idle - (now - last)
 
     def _finish(self) -> bool:
         """Wait for the workers; return False when some had to be left behind."""
         deadline = time.monotonic() + DRAIN_SECONDS
-        for worker in self._workers:
+        workers = tuple(self._workers)
+        for worker in workers:
             worker.join(max(0.0, deadline - time.monotonic()))
-        return not any(worker.is_alive() for worker in self._workers)
+        return not any(worker.is_alive() for worker in workers)
 
 
 def notify(state: str) -> None:

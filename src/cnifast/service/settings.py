@@ -55,7 +55,7 @@ class Settings:
         except FileNotFoundError:
             conf = {}
         except OSError as e:
-            raise OSError(e.errno, f"cannot read {path}: {e.strerror}") from None
+            raise OSError(f"cannot read {path}: {e.strerror}") from None
         except tomllib.TOMLDecodeError as e:
             raise ValueError(f"{path}: {e}") from None
         mode = given.get("CNIFAST_SERVICE") or conf.get("service", "auto")

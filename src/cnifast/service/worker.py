@@ -26,15 +26,21 @@ if TYPE_CHECKING:
     from cnifast.protocol.skel import Plugin
     from cnifast.protocol.wire import WireRequest
     from cnifast.service.log import Log
+    from cnifast.service.order import Adds
 
     class Pool(Protocol):
         """What a worker asks of the service it belongs to; any thread may call it."""
+
+        adds: Adds
 
         def find(self, name: str, /) -> Plugin:
             """Return the plugin of a name."""
 
         def took(self) -> None:
             """Note that a connection was taken."""
+
+        def surplus(self, worker: Worker) -> bool:
+            """Tell a worker whether there are enough without it; it is to end then."""
 
         def drain(self) -> None:
             """End the service when what was taken is done."""
@@ -105,7 +111,9 @@ class Command:
 class Worker(threading.Thread):
     """Serves calls until its acceptor ends.
 
-    ``busy`` and ``last`` (monotonic seconds) tell whether it works and when it last did.
+    ``busy`` and ``last`` (monotonic seconds) tell whether it works and when it last did;
+    ``waiting`` that its call waits for somebody else, so that it does not count as one of those
+    that work.
     """
 
     def __init__(
@@ -117,7 +125,7 @@ class Worker(threading.Thread):
         log: Log,
     ) -> None:
         super().__init__(name=f"worker-{number}", daemon=True)
-        self.busy = False
+        self.busy = self.waiting = False
         self.last = time.monotonic()
         self._accept = accept
         self._pool = pool
@@ -143,7 +151,15 @@ class Worker(threading.Thread):
                 self._log("defect", trace=traceback.format_exc())
             finally:
                 self.last = time.monotonic()
-                self.busy = False
+                self.busy = self.waiting = False
+            if self._pool.surplus(self):
+                return
+
+    def _wait(self, waiting: bool) -> None:
+        """Have somebody else take the next connection while this call waits."""
+        self.waiting = waiting
+        if waiting:
+            self._pool.took()
 
     def _serve(self) -> None:
         """Answer the one call of a connection."""
@@ -152,24 +168,63 @@ class Worker(threading.Thread):
             self._pool.took()
             start = time.monotonic()
             request = conn.receive(self._home.admit)
-            try:
-                response = self._call(conn, request)
-            except RunCold as e:
-                conn.answer(wire.encode_run_cold(str(e)))
-                self._log("cold", **_who(request), reason=e)
+            command = "" if request.command else request.env.get("CNI_COMMAND", "")
+            if command == "ADD":
+                self._add(conn, request, start)
                 return
-            sent = conn.answer(_result(response, request))
-            us = int((time.monotonic() - start) * 1e6)
-            outcome = _exit(response) if request.command else _outcome(response)
-            self._log("call", **_who(request), us=us, **outcome, sent=sent)
-            if response.stderr and request.command:
-                self._log("defect", trace=response.stderr.decode("utf-8", "replace"))
-            elif response.stderr:
-                _write_stderr(conn.stderr, response.stderr)
+            if command == "DEL":
+                self._let_adds_end(_attachment(request))
+            self._reply(conn, request, start)
         except Rejected as e:
             self._log("rejected", reason=e)
         finally:
             conn.close()
+
+    def _reply(self, conn: Connection, request: WireRequest, start: float) -> bool:
+        """Run a call and answer it; tell whether it succeeded, and nobody was there to hear it.
+
+        Raises:
+            Rejected: what came with it is not what this build sends.
+        """
+        try:
+            response = self._call(conn, request)
+        except RunCold as e:
+            conn.answer(wire.encode_run_cold(str(e)))
+            self._log("cold", **_who(request), reason=e)
+            return False
+        sent = conn.answer(_result(response, request))
+        us = int((time.monotonic() - start) * 1e6)
+        outcome = _exit(response) if request.command else _outcome(response)
+        self._log("call", **_who(request), us=us, **outcome, sent=sent)
+        if response.stderr and request.command:
+            self._log("defect", trace=response.stderr.decode("utf-8", "replace"))
+        elif response.stderr:
+            _write_stderr(conn.stderr, response.stderr)
+        return response.exit_code == 0 and not sent
+
+    def _add(self, conn: Connection, request: WireRequest, start: float) -> None:
+        """Run an ADD as a process would that its caller can kill.
+
+        Of a caller that is dead before it begins nothing is done, and of one that is dead when it
+        ends nothing is left: what attached the container is detached again.
+        """
+        attachment = _attachment(request)
+        self._pool.adds.begin(attachment)
+        try:
+            if conn.gone:
+                raise Rejected("the caller of this ADD is gone")
+            if self._reply(conn, request, start):
+                request.env = {**request.env, "CNI_COMMAND": "DEL"}
+                self._reply(conn, request, time.monotonic())
+        finally:
+            self._pool.adds.end(attachment)
+
+    def _let_adds_end(self, attachment: object) -> None:
+        """Wait, within limits, for an ADD whose caller may be dead by now."""
+        if self._pool.adds.has(attachment):
+            self._wait(True)
+            self._pool.adds.wait(attachment)
+            self._wait(False)
 
     def _call(self, conn: Connection, request: WireRequest) -> Response:
         """Run the call in the place it came from.
@@ -251,7 +306,14 @@ class Worker(threading.Thread):
             delegates=False,
             same_path=same_path,
             root=same_path.root if same_path is not None else "",
+            waits=self._wait,
         )
+
+
+def _attachment(request: WireRequest) -> tuple[str, ...]:
+    """Return which plugin's part of which attachment a call is about."""
+    given = request.env.get
+    return request.plugin, given("CNI_CONTAINERID", ""), given("CNI_IFNAME", "")
 
 
 def _same_paths(same_path: CallersPaths, request: WireRequest) -> bool:

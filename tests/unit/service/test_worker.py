@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 
 from cnifast.protocol import wire
 from cnifast.service.listener import bind
+from cnifast.service.order import Adds
 from cnifast.service.worker import Home, Worker
 
 if TYPE_CHECKING:
@@ -23,6 +24,7 @@ class Pool:
     """A service that is out of means for its first connections."""
 
     command = None
+    adds = Adds()
 
     def __init__(self, failures: int) -> None:
         self.left = failures
@@ -36,6 +38,10 @@ class Pool:
         if self.left:
             self.left -= 1
             raise OSError("out of descriptors")
+
+    def surplus(self, _worker: Worker) -> bool:
+        """Keep the thread."""
+        return False
 
     def drain(self) -> None:
         """Go on."""

@@ -67,7 +67,11 @@ def add(req: Request) -> Result:
     keeper = hosting.find(conf.path)
     if keeper is not None:
         order.ident = None if req.place.netns is None else identify(req.place.netns)
-        return allocate(keeper, conf, order)
+        req.place.waits(True)
+        try:
+            return allocate(keeper, conf, order)
+        finally:
+            req.place.waits(False)
     return _ask(
         req, conf, lambda daemon: daemon.allocate(_args(req)), lambda: _direct(req, conf, order)
     )
