@@ -190,6 +190,7 @@ class Handle(NetlinkSocket):
         """Return the VLANs of a bridge port, in order.
 
         Raises:
+            FileNotFoundError: there is no such link.
             KernelError: the dump was interrupted by changes.
         """
         err = new_error()

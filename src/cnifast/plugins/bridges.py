@@ -287,7 +287,7 @@ def _make_vlan_interface(
     def undo() -> None:
         port = host.link(port_name)
         if session.alone() and not any(
-            vlan in host.port_vlans(user.index)
+            _has_vlan(host, user.index, vlan)
             for user in host.links(master=bridge)
             if user.index != port.index
         ):
@@ -308,3 +308,11 @@ def _make_vlan_interface(
     except FileExistsError:
         host.delete_link(port.index)
     return host.link(name)
+
+
+def _has_vlan(host: Handle, port: int, vlan: int) -> bool:
+    """Tell whether a port is in a VLAN; one that is gone by now is in none."""
+    try:
+        return vlan in host.port_vlans(port)
+    except FileNotFoundError:
+        return False
