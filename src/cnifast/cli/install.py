@@ -199,7 +199,7 @@ def _doing(step: str, path: str) -> Iterator[None]:
     try:
         yield
     except OSError as e:
-        raise OSError(e.errno, f"cannot {step} {path}: {e.strerror or e}") from e
+        raise OSError(f"cannot {step} {path}: {e.strerror or e}") from e
 
 
 def _require_directory(path: str) -> None:
