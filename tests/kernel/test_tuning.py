@@ -305,6 +305,11 @@ def test_status(node: Node) -> None:
         with pytest.raises(CNIError) as caught:
             plugins.status("tuning", conf(**keys))
         assert caught.value.code == 50
+    Path(tuning_sysctls.ALLOWLIST).unlink()
+    Path(tuning_sysctls.ALLOWLIST).mkdir()
+    with pytest.raises(CNIError, match=f"^{tuning_sysctls.ALLOWLIST}: is a directory$") as caught:
+        plugins.status("tuning", conf(sysctl=forward))
+    assert caught.value.code == 50
 
 
 def test_the_machines_own_sysctls_stay(node: Node, pod: Container) -> None:

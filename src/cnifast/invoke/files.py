@@ -6,7 +6,7 @@ Whoever keeps something writes a `Draft` and has it put in place of what is ther
 from __future__ import annotations
 
 import os
-from stat import S_ISFIFO
+from stat import S_ISDIR, S_ISFIFO
 
 from cnifast.protocol.errors import PLUGIN_NOT_AVAILABLE, CNIError
 
@@ -16,6 +16,7 @@ if TYPE_CHECKING:
 
 SIZE_MAX = 1 << 20  # bytes
 _CHUNK = 1 << 13  # more than most files have
+_EISDIR = 21
 _MODE = 0o600
 _DIRECTORY_MODE = 0o700
 
@@ -29,8 +30,11 @@ def read(path: str) -> bytes:
     """
     fd = os.open(path, os.O_RDONLY | os.O_CLOEXEC | os.O_NONBLOCK | os.O_NOCTTY)
     try:
-        if S_ISFIFO(os.fstat(fd).st_mode):
+        mode = os.fstat(fd).st_mode
+        if S_ISFIFO(mode):
             raise ValueError(f"{path}: a pipe is no file")
+        if S_ISDIR(mode):
+            raise OSError(_EISDIR, os.strerror(_EISDIR), path)
         chunks = []
         left = SIZE_MAX
         while chunk := os.read(fd, _CHUNK):

@@ -28,6 +28,13 @@ def test_pipe(tmp_path: Path) -> None:
         files.read(str(tmp_path / "pipe"))
 
 
+def test_directory(tmp_path: Path) -> None:
+    """That a directory is there instead is told with its path."""
+    with pytest.raises(IsADirectoryError, match="Is a directory") as error:
+        files.read(str(tmp_path))
+    assert error.value.filename == str(tmp_path)
+
+
 def test_writable(tmp_path: Path) -> None:
     """A directory that is not there is as writable as the one that it would be made in."""
     files.require_writable(str(tmp_path))

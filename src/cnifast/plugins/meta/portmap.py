@@ -11,6 +11,7 @@ from cnifast.plugins.portmap_conf import PortmapConf, host_end, known_ports, loa
 from cnifast.protocol.codec import DecodeError
 from cnifast.protocol.errors import INTERNAL, PLUGIN_NOT_AVAILABLE, CNIError
 from cnifast.protocol.netconf import valid_attachments
+from cnifast.protocol.skel import as_cni_error
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -113,4 +114,4 @@ def status(req: Request) -> None:
     try:
         _hostports().require(req, conf)
     except OSError as e:
-        raise CNIError(PLUGIN_NOT_AVAILABLE, str(e)) from None
+        raise CNIError(PLUGIN_NOT_AVAILABLE, str(as_cni_error(e)[0])) from None

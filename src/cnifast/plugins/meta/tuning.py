@@ -25,6 +25,7 @@ from cnifast.protocol.schema import (
     optional,
     record,
 )
+from cnifast.protocol.skel import as_cni_error
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -320,6 +321,6 @@ def status(req: Request) -> None:
     try:
         require_allowed(wanted.names)
     except (CNIError, OSError) as e:
-        raise CNIError(PLUGIN_NOT_AVAILABLE, str(e)) from None
+        raise CNIError(PLUGIN_NOT_AVAILABLE, str(as_cni_error(e)[0])) from None
     if wanted.attributes:
         require_writable(conf.data_dir)
