@@ -323,3 +323,22 @@ def _hosts(node: Node) -> list[Any]:
         port = link.get("linkinfo", {}).get("info_slave_data", {})
         found.append((name, link["mtu"], link.get("master"), port.get("hairpin"), addresses))
     return sorted(found, key=str)
+
+
+def test_port_that_goes_meanwhile(node: Node, monkeypatch: pytest.MonkeyPatch) -> None:
+    """An ADD that fails takes its interface back, also when a port is deleted as it looks."""
+    one = begin("one")
+    index, _ = bridges.ensure_bridge(one, BRIDGE, mtu=0, promisc=False, vlan_filtering=True)
+    bridges.ensure_vlan_interface(one, index, "cni0.100", 100, 1500, keep_default_vlan=False)
+    node.ip(f"link add gone master {BRIDGE} type veth peer name going")
+    listed = Handle.links
+
+    def list_and_delete(handle: Handle, **which: Any) -> list[Link]:
+        links = listed(handle, **which)
+        if "gone" in node.link_names():
+            node.ip("link del gone")
+        return links
+
+    monkeypatch.setattr(Handle, "links", list_and_delete)
+    fail(one)
+    assert node.link_names() == {"lo"}
