@@ -7,6 +7,7 @@ that was received is closed.
 
 from __future__ import annotations
 
+import select
 import socket
 import struct
 import time
@@ -135,15 +136,11 @@ class Connection:
             return 0
         return said[0] if said else 0
 
-    @property
     def gone(self) -> bool:
-        """Whether the peer has closed its end, or has died."""
-        try:
-            return not self._socket().recv(1, socket.MSG_DONTWAIT | socket.MSG_PEEK)
-        except BlockingIOError:
-            return False
-        except OSError:
-            return True
+        """Tell whether the peer is gone; any thread may ask, until `close`."""
+        poll = select.poll()
+        poll.register(self._intake.conn, select.POLLRDHUP)
+        return bool(poll.poll(0))
 
     def answer(self, frame: bytes) -> bool:
         """Send the answer; return False when the peer is gone."""

@@ -1,8 +1,15 @@
-"""The order of calls for one attachment: a DEL comes after the ADDs that are at work."""
+"""The order of calls for one attachment: a DEL comes after an ADD that nobody waits for any more.
+
+A process would have died with its caller; a thread goes on, and takes back what it has made.
+"""
 
 from __future__ import annotations
 
 from threading import Condition
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Callable
 
 PATIENCE_SECONDS = 10.0
 
@@ -13,28 +20,34 @@ class Adds:
     __slots__ = ("_at_work", "_ended")
 
     def __init__(self) -> None:
-        self._at_work: dict[object, int] = {}
+        self._at_work: dict[object, list[Callable[[], bool]]] = {}
         self._ended = Condition()
 
-    def begin(self, attachment: object) -> None:
-        """Note that an ADD is about to begin."""
+    def begin(self, attachment: object, gone: Callable[[], bool]) -> None:
+        """Note that an ADD is about to begin; ``gone`` tells whether its caller is, until `end`."""
         with self._ended:
-            self._at_work[attachment] = self._at_work.get(attachment, 0) + 1
+            self._at_work.setdefault(attachment, []).append(gone)
 
-    def end(self, attachment: object) -> None:
+    def end(self, attachment: object, gone: Callable[[], bool]) -> None:
         """Note that it has ended, with all that came of it."""
         with self._ended:
-            left = self._at_work.pop(attachment) - 1
-            if left:
-                self._at_work[attachment] = left
-            else:
-                self._ended.notify_all()
+            left = self._at_work[attachment]
+            left.remove(gone)
+            if not left:
+                del self._at_work[attachment]
+            self._ended.notify_all()
 
-    def has(self, attachment: object) -> bool:
-        """Tell whether an ADD is at work."""
-        return attachment in self._at_work
+    def forsaken(self, attachment: object) -> bool:
+        """Tell whether an ADD is at work whose caller is gone."""
+        if attachment not in self._at_work:
+            return False
+        with self._ended:
+            return any(gone() for gone in self._at_work.get(attachment, ()))
 
     def wait(self, attachment: object) -> bool:
-        """Wait until no ADD is at work; return False when one still is after some seconds."""
+        """Wait until no such ADD is at work; return False when one still is after some seconds."""
         with self._ended:
-            return self._ended.wait_for(lambda: not self.has(attachment), PATIENCE_SECONDS)
+            return self._ended.wait_for(
+                lambda: not any(gone() for gone in self._at_work.get(attachment, ())),
+                PATIENCE_SECONDS,
+            )

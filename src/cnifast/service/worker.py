@@ -209,19 +209,20 @@ class Worker(threading.Thread):
         ends nothing is left: what attached the container is detached again.
         """
         attachment = _attachment(request)
-        self._pool.adds.begin(attachment)
+        gone = conn.gone
+        self._pool.adds.begin(attachment, gone)
         try:
-            if conn.gone:
+            if gone():
                 raise Rejected("the caller of this ADD is gone")
             if self._reply(conn, request, start):
                 request.env = {**request.env, "CNI_COMMAND": "DEL"}
                 self._reply(conn, request, time.monotonic())
         finally:
-            self._pool.adds.end(attachment)
+            self._pool.adds.end(attachment, gone)
 
     def _let_adds_end(self, attachment: object) -> None:
-        """Wait, within limits, for an ADD whose caller may be dead by now."""
-        if self._pool.adds.has(attachment):
+        """Wait, within limits, for an ADD that will be taken back."""
+        if self._pool.adds.forsaken(attachment):
             self._wait(True)
             self._pool.adds.wait(attachment)
             self._wait(False)

@@ -11,27 +11,40 @@ if TYPE_CHECKING:
     import pytest
 
 
-def test_waits_for_every_add() -> None:
-    """It is over when the last of them has ended; those of others do not matter."""
+def alive() -> bool:
+    """Tell that a caller waits."""
+    return False
+
+
+def dead() -> bool:
+    """Tell that a caller is gone."""
+    return True
+
+
+def test_waits_for_adds_that_nobody_waits_for() -> None:
+    """It is over when the last of them has ended; others do not matter."""
     adds = order.Adds()
-    adds.begin("a")
-    adds.begin("a")
-    adds.begin("b")
+    adds.begin("a", dead)
+    adds.begin("a", dead)
+    adds.begin("a", alive)
+    adds.begin("b", dead)
     waited: list[bool] = []
     thread = threading.Thread(target=lambda: waited.append(adds.wait("a")))
     thread.start()
-    adds.end("a")
-    assert adds.has("a")
-    adds.end("a")
+    adds.end("a", dead)
+    assert adds.forsaken("a")
+    adds.end("a", dead)
     thread.join(20)
     assert waited == [True]
-    assert not adds.has("a")
-    assert adds.has("b")
+    assert not adds.forsaken("a")
+    assert adds.forsaken("b")
+    adds.end("a", alive)
+    assert not adds.forsaken("a")
 
 
 def test_waits_within_limits(monkeypatch: pytest.MonkeyPatch) -> None:
     """An ADD that does not end keeps nobody waiting for ever."""
     monkeypatch.setattr(order, "PATIENCE_SECONDS", 0.01)
     adds = order.Adds()
-    adds.begin("a")
+    adds.begin("a", dead)
     assert not adds.wait("a")
