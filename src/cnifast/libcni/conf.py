@@ -13,7 +13,7 @@ from cnifast.protocol.keys import fold, kind_of, lookup, text, wrong_kind
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping, Sequence
+    from collections.abc import Callable, Iterable, Mapping, Sequence
     from typing import Any
 
     from cnifast.protocol.netconf import NetConf
@@ -185,7 +185,8 @@ class NetworkConfigList:
         if plugins:
             self.plugins += plugins
             whole = {**loads(self.bytes), "loadOnlyInlinedPlugins": True}
-            self.bytes = dumps({**whole, "plugins": [plugin.conf for plugin in self.plugins]})
+            whole["plugins"] = [plugin.conf for plugin in self.plugins]
+            self.bytes = _encoded(whole, dumps)
 
     def __repr__(self) -> str:
         return f"<NetworkConfigList {self.name}: {', '.join(p.type for p in self.plugins)}>"
@@ -287,7 +288,7 @@ def _conf_list(conf: dict[str, Any], data: bytes) -> NetworkConfigList:
         raise ConfigError(f"{_LIST}: no plugins in list")
     for i, plugin in enumerate(plugins):
         try:
-            found.plugins.append(_conf(plugin, dumps(plugin)))
+            found.plugins.append(_conf(plugin, _encoded(plugin, dumps)))
         except DecodeError as e:
             raise ConfigError(f"failed to parse plugin config {i}: {e}") from None
         except ConfigError as e:
@@ -339,7 +340,7 @@ def _version(conf: dict[str, Any]) -> str:
 def conf_list_from_conf(conf: NetworkConfig) -> NetworkConfigList:
     """Return a network that has one plugin: what a configuration of the old form stands for."""
     shown = {"cniVersion": conf.cni_version, "name": conf.name, "plugins": [conf.conf]}
-    data = gojson.encode(gojson.in_order(shown))
+    data = _encoded(gojson.in_order(shown), gojson.encode)
     return NetworkConfigList(conf.name, conf.cni_version, [conf], data)
 
 
@@ -366,6 +367,18 @@ def inject_conf(original: NetworkConfig, values: Mapping[str, Any]) -> NetworkCo
         return conf_from_bytes(dumps(_injected(original.conf, values)))
     except (TypeError, ValueError) as e:
         raise ConfigError(f"values that cannot be injected: {e}") from None
+
+
+def _encoded(value: object, encode: Callable[[object], bytes]) -> bytes:
+    """Return the JSON of something that was decoded.
+
+    Raises:
+        ConfigError: a number in it is beyond what a float can hold.
+    """
+    try:
+        return encode(value)
+    except ValueError:
+        raise ConfigError("a number is out of range") from None
 
 
 def _injected(conf: dict[str, Any], values: Mapping[str, Any]) -> dict[str, Any]:

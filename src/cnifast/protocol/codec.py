@@ -24,14 +24,6 @@ def _no_constant(name: str) -> Never:
     raise DecodeError(f"invalid constant {name}")
 
 
-def _finite(text: str) -> float:
-    """Return a number, and refuse what is beyond all that a float can hold."""
-    value = float(text)
-    if value - value:
-        raise DecodeError(f"number {text} is out of range")
-    return value
-
-
 def _object(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
     """Build an object; of equal keys the last one wins, and objects under equal keys merge."""
     result = dict(pairs)
@@ -66,7 +58,7 @@ class _Rules:
     strict = True
     object_hook = None
     object_pairs_hook = staticmethod(_object)
-    parse_float = staticmethod(_finite)
+    parse_float = float
     parse_int = int
     parse_constant = staticmethod(_no_constant)
 
@@ -89,9 +81,7 @@ try:
 except (ImportError, TypeError):
     from json import JSONDecoder, JSONEncoder
 
-    _decoder = JSONDecoder(
-        object_pairs_hook=_object, parse_float=_finite, parse_constant=_no_constant
-    )
+    _decoder = JSONDecoder(object_pairs_hook=_object, parse_constant=_no_constant)
     _scan = _decoder.scan_once  # type: ignore[attr-defined]
     _scan_pairs = JSONDecoder(object_pairs_hook=tuple).scan_once  # type: ignore[attr-defined]
     _encoder = JSONEncoder(

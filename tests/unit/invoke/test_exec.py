@@ -7,7 +7,7 @@ import os
 import signal
 import threading
 import time
-from typing import TYPE_CHECKING
+from pathlib import Path
 
 import pytest
 
@@ -16,9 +16,6 @@ from cnifast.invoke.exec import exec_plugin
 from cnifast.invoke.find import find_in_path
 from cnifast.protocol.errors import CNIError
 from helpers.script import script
-
-if TYPE_CHECKING:
-    from pathlib import Path
 
 ENV = {"PATH": "/usr/bin:/bin", "CNI_COMMAND": "ADD"}
 
@@ -60,7 +57,7 @@ def test_streams_by_their_paths(tmp_path: Path) -> None:
 def test_without_descriptors(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, step: str) -> None:
     """Where no file can be opened, the error has a code and names the program; none is left."""
     path = script(tmp_path, "exec sleep 100")
-    before = os.listdir("/proc/self/fd")
+    before = os.listdir("/proc/self/fd"), _children()
 
     def fail(*_: object) -> None:
         raise OSError(errno.EMFILE, os.strerror(errno.EMFILE))
@@ -69,9 +66,12 @@ def test_without_descriptors(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, st
     with pytest.raises(CNIError, match=f"cannot execute {path}: Too many open files") as error:
         exec_plugin(path, b"", ENV)
     assert error.value.code == 5
-    assert os.listdir("/proc/self/fd") == before
-    with pytest.raises(ChildProcessError):
-        os.waitpid(-1, os.WNOHANG)
+    assert (os.listdir("/proc/self/fd"), _children()) == before
+
+
+def _children() -> str:
+    """Return the processes that this thread has begun."""
+    return Path(f"/proc/self/task/{threading.get_native_id()}/children").read_text()
 
 
 def test_ends_that_nobody_sees(tmp_path: Path) -> None:

@@ -133,6 +133,15 @@ def test_refused_lists(conf: Any, text: str) -> None:
         conf_list_from_bytes(encoded(conf))
 
 
+def test_number_beyond_a_float_is_refused() -> None:
+    """It has no JSON form that a plugin could be given, in a list or as a list."""
+    text = "^failed to parse plugin config 0: a number is out of range$"
+    with pytest.raises(ConfigError, match=text):
+        conf_list_from_bytes(b'{"name": "net", "plugins": [{"type": "a", "x": 1e999}]}')
+    with pytest.raises(ConfigError, match=r"^a number is out of range$"):
+        conf_list_from_conf(conf_from_bytes(b'{"type": "a", "name": "net", "x": [-1e999]}'))
+
+
 def test_list_without_plugins_is_left_to_the_folder() -> None:
     """A list may name no plugins: they may be in files of their own."""
     assert conf_list_from_bytes(b'{"name": "net"}').plugins == []

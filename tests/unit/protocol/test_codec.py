@@ -28,8 +28,6 @@ BAD = [
     (b"{}\0", "after top-level value"),
     (b"nul", "invalid character"),
     (b"NaN", "invalid constant"),
-    (b'{"a":1e999}', "number 1e999 is out of range"),
-    (b"-1e999", "number -1e999 is out of range"),
     (b'{"a":-Infinity}', "invalid constant"),
     (b'"a\nb"', "char 2"),
     (b'"\\x"', "char 1"),
