@@ -37,8 +37,8 @@ STORE = Path("/var/lib/cni/networks")
 TRY_AGAIN = 11
 AT_ONCE = 4
 MEASURED = 6  # rounds of calls that tell how long they take
-SERVICE_KILLS = 250
-COLD_ROUNDS = 220
+SERVICE_KILLS = 220
+COLD_ROUNDS = 180
 MASTER = ("ip link add m0 type veth peer name m1", "ip link set m1 up", "ip link set m0 up")
 # The ranges are so small that what leaks is missed.
 BRIDGE: dict[str, Any] = {

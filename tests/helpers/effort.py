@@ -4,7 +4,7 @@ The whole takes half an hour more: cases that others stand for, by their slowest
 
 `@pytest.mark.sampled("case")` is for a test with a parameter of this name that is made by each way
 to execute plugins.  The ways do the same but for their first steps, so all cases are made through
-the service, every sixth one in process, and every twelfth one by an interpreter of its own.
+the service, every tenth one in process, and every sixteenth one by an interpreter of its own.
 `one_in=2` says how many of the cases of a test without ways are made.
 """
 
@@ -18,7 +18,7 @@ import pytest
 _VARIABLE = "CNIFAST_TESTS"
 ALL = f"{_VARIABLE}=all"
 _MARKER = "sampled"
-_ONE_IN = {"cold": 12, "inproc": 6}
+_ONE_IN = {"cold": 16, "inproc": 10}
 
 
 def everything() -> bool:
