@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import shutil
 import subprocess
 import sys
@@ -33,6 +34,7 @@ BRIDGE: dict[str, Any] = {
     "macspoofchk": True,
     "ipam": {"type": "host-local", "ranges": [[{"subnet": "10.1.0.0/24"}]]},
 }
+NETWORK = {"cniVersion": "1.1.0", "name": "net", "plugins": [BRIDGE]}
 BEHIND: list[dict[str, Any]] = [
     {
         "type": "portmap",
@@ -71,6 +73,13 @@ def test_package_is_gone(node: Node, plugin_directory: str, tmp_path: Path) -> N
         assert one.call("GC", **{"cni.dev/valid-attachments": []}).ok, one.conf
     for one in reversed(chain):
         assert one.delete().ok, one.conf
+    Path("/etc/cni/net.d/net.conflist").write_text(json.dumps(NETWORK))
+    for words in (["add"], ["check"], ["status"], ["del"], ["gc", "--none-valid"]):
+        where = [] if words[0] in {"status", "gc"} else [pod.path]
+        given = {"CNI_PATH": plugin_directory, "CNIFAST_SERVICE": "required"}
+        command = [ways.COMMAND, words[0], "net", *where, *words[1:]]
+        done = subprocess.run(command, env=given, capture_output=True, text=True, check=False)
+        assert done.returncode == 0, (command, done.stderr)
     refused = Attachment(runner, {**BRIDGE, "bridge": "lo"}, pod).add()
     assert (refused.code, "ImportError" in refused.message) == (999, False)
     service.terminate()

@@ -6,14 +6,13 @@ is told to use one: where a path leads it to something else, where a program has
 
 from __future__ import annotations
 
-from cnifast.cli import pretty
 from cnifast.cli.interrupt import ENDING, Ending, Interrupted, with_notes
 from cnifast.cli.network import USAGE, Caller, HelpWanted, UsageError, failure, netdir, parse, run
 from cnifast.cli.owner import way_to
 from cnifast.invoke.delegate import find_foreign
 from cnifast.invoke.find import find_in_path
 from cnifast.ipam.delegate import IN_PROCESS
-from cnifast.libcni import cache, cached, collect
+from cnifast.libcni import cache
 from cnifast.libcni.files import conf_files
 from cnifast.libcni.served import ServedExec
 from cnifast.plugins import MODULES
@@ -31,8 +30,6 @@ if TYPE_CHECKING:
     from cnifast.libcni.conf import NetworkConfigList
     from cnifast.service.worker import Command
 
-# Imported late by commands that are processes; this one must not find them gone half-way.
-EARLY = (cached, collect, pretty)
 OF_A_PROCESS = frozenset(("/proc/self", "/proc/thread-self"))
 
 

@@ -14,14 +14,26 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
 _PARTS = ("_native", "invoke", "ipam", "kernel", "plugins", "protocol", "service")
+_MORE = ("cnifast.cli.pretty", "cnifast.libcni.cached", "cnifast.libcni.collect")  # of commands
+# What only programs on the library, and other commands, import; it would bring netaddr along.
+_OF_OTHERS = frozenset(
+    f"cnifast.{name}"
+    for name in (
+        *("invoke.run", "ipam.allocator", "ipam.listing"),
+        *("kernel.cluster", "kernel.lasting", "plugins.api", "service.probe"),
+    )
+)
 
 
 def load(log: Callable[..., None]) -> None:
     """Import it; what cannot be is logged, and is missed by the calls that need it."""
+    names = [*_MORE]
     for part in _PARTS:
         package = import_module(f"cnifast.{part}")
-        for found in walk_packages(package.__path__, f"{package.__name__}."):
+        names += [found.name for found in walk_packages(package.__path__, f"{package.__name__}.")]
+    for name in names:
+        if name not in _OF_OTHERS:
             try:
-                import_module(found.name)
+                import_module(name)
             except ImportError as e:
-                log("unavailable", module=found.name, error=e)
+                log("unavailable", module=name, error=e)

@@ -221,9 +221,10 @@ def _follow(pid: int, streams: _Streams, timeout: float | None, cancel: Cancel |
     end = os.pidfd_open(pid)
     try:
         poller = poll()
-        stop = -1 if cancel is None else cancel.fileno()
-        for fd in (end, *streams.fds, *(() if cancel is None else (stop,))):
-            poller.register(fd, POLLIN)
+        stop = None if cancel is None else cancel.fileno()
+        for fd in (end, stop, *streams.fds):
+            if fd is not None:
+                poller.register(fd, POLLIN)
         while True:
             left = None if deadline is None else max(0.0, (deadline - time.monotonic()) * 1000)
             ready = [fd for fd, _ in poller.poll(left)]

@@ -47,7 +47,4 @@ class Adds:
     def wait(self, attachment: object) -> bool:
         """Wait until no such ADD is at work; return False when one still is after some seconds."""
         with self._ended:
-            return self._ended.wait_for(
-                lambda: not any(gone() for gone in self._at_work.get(attachment, ())),
-                PATIENCE_SECONDS,
-            )
+            return self._ended.wait_for(lambda: not self.forsaken(attachment), PATIENCE_SECONDS)
